@@ -1,0 +1,15 @@
+//! Where things are. Read in this order: [`Point`], the live positions of couriers (`cell`, `grid`, [`Positions`]),
+//! then what stands still ([`Places`], [`Area`], [`Areas`]).
+
+mod area;
+mod cell;
+mod grid;
+mod places;
+mod point;
+mod positions;
+
+pub use area::{Area, AreaError, Areas};
+pub use cell::{Fix, Ping};
+pub use places::{Near, Places};
+pub use point::{EARTH_RADIUS_M, Point, PointError, distance_m};
+pub use positions::{Full, POSITIONS_MAX, Positions, RADIUS_M_MAX, Seen, Slot, Widened};

@@ -1,0 +1,148 @@
+//! How a question becomes a tantivy query.
+//!
+//! Up to [`NAME_WORDS_MAX`] words are a name that somebody looks for: every word has to match, if need be with a typo, and the last one
+//! may be unfinished. Each word earns points by how it matched, in steps so high that no text statistic lifts a
+//! lesser match above a better one: as written, begun, one letter wrong, two letters wrong. More words are a sentence: BM25 alone sorts.
+
+use super::{analyzer::Reading, cells, model::Query, schema::Fields};
+use tantivy::{
+    Term,
+    query::{AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, FuzzyTermQuery, Occur, Query as Matches, TermQuery},
+    schema::{Field, IndexRecordOption},
+};
+
+pub(super) const NAME_WORDS_MAX: usize = 4;
+const WORDS_MAX: usize = 64;
+
+/// Points of one word. BM25 with our boosts stays below 200 for a word, and four words of one step below one of the next.
+const AS_WRITTEN: f32 = 10_000.0;
+const BEGUN: f32 = 1_000.0;
+const ONE_WRONG: f32 = 100.0;
+const TWO_WRONG: f32 = 10.0;
+
+/// A word of the query in its three readings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub exact: String,
+    pub folded: String,
+    pub stem: String,
+    /// Whether it is the last word, which may go on.
+    pub is_open: bool,
+}
+
+impl Asked {
+    /// How many letters may be wrong.
+    pub(super) fn typos(&self) -> u8 {
+        match self.folded.chars().count() {
+            0..4 => 0,
+            4..8 => 1,
+            _ => 2,
+        }
+    }
+
+    /// How many letters may be wrong in a word that is only begun: fewer, because short beginnings resemble half the dictionary.
+    pub(super) fn typos_begun(&self) -> u8 {
+        match self.folded.chars().count() {
+            _ if !self.is_open => 0,
+            0..6 => 0,
+            6..8 => 1,
+            _ => 2,
+        }
+    }
+
+    /// One letter begins too much.
+    pub(super) fn may_go_on(&self) -> bool {
+        self.is_open && self.folded.chars().nth(1).is_some()
+    }
+}
+
+/// The words that are asked for.
+pub(super) fn asked(text: &str) -> Vec<Asked> {
+    let readings = [Reading::Exact, Reading::Folded, Reading::Stemmed].map(|reading| reading.words(text));
+    let [exact, folded, stems] = readings;
+    let mut words: Vec<Asked> = exact
+        .into_iter()
+        .zip(folded)
+        .zip(stems)
+        .take(WORDS_MAX)
+        .map(|((exact, folded), stem)| Asked { exact: exact.text, folded: folded.text, stem: stem.text, is_open: false })
+        .collect();
+    // A space after the last word says that it is complete.
+    if let Some(last) = words.last_mut().filter(|_| !text.ends_with(char::is_whitespace)) {
+        last.is_open = true;
+    }
+    words
+}
+
+/// The whole query; scores are points and BM25 of the words, the filters add nothing.
+pub(super) fn query(fields: &Fields, words: &[Asked], query: &Query<'_>) -> Box<dyn Matches> {
+    let mut all: Vec<Box<dyn Matches>> = Vec::new();
+    let term = |term| Box::new(TermQuery::new(term, IndexRecordOption::Basic)) as Box<dyn Matches>;
+    let mut only = |filter| all.push(Box::new(ConstScoreQuery::new(filter, 0.0)));
+    if let Some(kind) = query.kind {
+        only(term(Term::from_field_u64(fields.kind, kind.code())));
+    }
+    if let Some(city_id) = query.city_id {
+        only(term(Term::from_field_text(fields.city_id, city_id)));
+    }
+    if let Some(cuisine) = query.cuisine {
+        only(term(Term::from_field_text(fields.cuisine, cuisine)));
+    }
+    if let Some(cells) = query.near.and_then(|(point, radius_m)| cells::covering(point, radius_m?)) {
+        only(Box::new(BooleanQuery::union(cells.into_iter().map(|cell| term(Term::from_field_u64(fields.cell, cell))).collect())));
+    }
+    match words {
+        [] => (),
+        name if name.len() <= NAME_WORDS_MAX => {
+            all.extend(name.iter().map(|word| name_word(fields, word)));
+        }
+        sentence => all.push(Box::new(BooleanQuery::union(sentence.iter().map(|word| as_written(fields, word)).collect()))),
+    }
+    if all.is_empty() { Box::new(AllQuery) } else { Box::new(BooleanQuery::intersection(all)) }
+}
+
+fn name_word(fields: &Fields, word: &Asked) -> Box<dyn Matches> {
+    let mut ways: Vec<Box<dyn Matches>> = vec![
+        as_written(fields, word),
+        Box::new(ConstScoreQuery::new(
+            Box::new(BooleanQuery::union(written_in(fields, word).map(|(term, _)| matching(term)).collect())),
+            AS_WRITTEN,
+        )),
+    ];
+    let folded = [fields.name_folded, fields.labels];
+    let mut way = |points, similar: &dyn Fn(Term) -> FuzzyTermQuery| {
+        let of = |field: Field| Box::new(similar(Term::from_field_text(field, &word.folded))) as Box<dyn Matches>;
+        ways.push(Box::new(ConstScoreQuery::new(Box::new(BooleanQuery::union(folded.map(of).into())), points)));
+    };
+    if word.may_go_on() {
+        way(BEGUN, &|term| FuzzyTermQuery::new_prefix(term, 0, true));
+    }
+    for (wrong, points) in [(1, ONE_WRONG), (2, TWO_WRONG)].into_iter().filter(|(wrong, _)| *wrong <= word.typos()) {
+        if wrong <= word.typos_begun() {
+            way(points, &|term| FuzzyTermQuery::new_prefix(term, wrong, true));
+        } else {
+            way(points, &|term| FuzzyTermQuery::new(term, wrong, true));
+        }
+    }
+    Box::new(BooleanQuery::new(ways.into_iter().map(|way| (Occur::Should, way)).collect()))
+}
+
+/// Where a word counts how much.
+fn written_in(fields: &Fields, word: &Asked) -> impl Iterator<Item = (Term, f32)> {
+    [
+        (Term::from_field_text(fields.name, &word.exact), 2.0),
+        (Term::from_field_text(fields.name_folded, &word.folded), 1.8),
+        (Term::from_field_text(fields.labels, &word.folded), 1.2),
+        (Term::from_field_text(fields.stems, &word.stem), 1.0),
+    ]
+    .into_iter()
+}
+
+fn matching(term: Term) -> Box<dyn Matches> {
+    Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs))
+}
+
+fn as_written(fields: &Fields, word: &Asked) -> Box<dyn Matches> {
+    let ways = written_in(fields, word).map(|(term, boost)| Box::new(BoostQuery::new(matching(term), boost)) as Box<dyn Matches>);
+    Box::new(DisjunctionMaxQuery::with_tie_breaker(ways.collect(), 0.1))
+}

@@ -1,0 +1,232 @@
+//! How matches become a page: every match is looked at once (fast fields only), the page's own documents are read in the end.
+
+use super::{
+    TextIndex,
+    highlight::highlight,
+    matching::{Asked, NAME_WORDS_MAX, asked, query as compiled},
+    model::{Cursor, Found, Hit, Kind, Page, Query, SearchError, Sort},
+    schema::{Fields, fast},
+};
+use crate::geo::{Point, distance_m};
+use std::collections::HashMap;
+use tantivy::{
+    DocAddress, DocId, Score, Searcher, SegmentReader, TantivyDocument,
+    columnar::{Column, StrColumn},
+    query::EnableScoring,
+    schema::{Field, Value},
+};
+
+/// A match that counts.
+struct Match {
+    cursor: Cursor,
+    at: DocAddress,
+    score: Score,
+    distance_m: Option<f64>,
+}
+
+/// The fast fields of a segment.
+struct Columns {
+    id: Option<StrColumn>,
+    merchant_id: Option<StrColumn>,
+    cuisine: Option<StrColumn>,
+    kind: Column<u64>,
+    lat: Column<f64>,
+    lon: Column<f64>,
+    rating_milli: Column<u64>,
+    price_minor: Column<i64>,
+    popularity: Column<u64>,
+    tie: Column<u64>,
+}
+
+impl Columns {
+    fn open(segment: &SegmentReader) -> tantivy::Result<Self> {
+        let columns = segment.fast_fields();
+        Ok(Self {
+            id: columns.str(fast::ID)?,
+            merchant_id: columns.str(fast::MERCHANT)?,
+            cuisine: columns.str(fast::CUISINE)?,
+            kind: columns.u64(fast::KIND)?,
+            lat: columns.f64(fast::LAT)?,
+            lon: columns.f64(fast::LON)?,
+            rating_milli: columns.u64(fast::RATING)?,
+            price_minor: columns.i64(fast::PRICE)?,
+            popularity: columns.u64(fast::POPULARITY)?,
+            tie: columns.u64(fast::TIE)?,
+        })
+    }
+
+    fn kind(&self, doc: DocId) -> Kind {
+        self.kind.first(doc).and_then(Kind::from_code).expect("every row has a kind of ours")
+    }
+
+    fn distance_m(&self, doc: DocId, from: Point) -> Option<f64> {
+        let point = Point::new(self.lat.first(doc)?, self.lon.first(doc)?).expect("rows are made of valid points");
+        Some(distance_m(from, point))
+    }
+}
+
+fn text_of(column: Option<&StrColumn>, doc: DocId, text: &mut String) -> tantivy::Result<bool> {
+    text.clear();
+    match column.and_then(|column| Some((column, column.term_ords(doc).next()?))) {
+        Some((column, ord)) => Ok(column.ord_to_str(ord, text)?),
+        None => Ok(false),
+    }
+}
+
+impl TextIndex {
+    /// Answers a question from the last commit.
+    ///
+    /// # Errors
+    /// - [`SearchError::NoPoint`]: sorted by distance without [`Query::near`].
+    /// - [`SearchError::Index`]: a file of the index cannot be read.
+    pub fn search(&self, query: &Query<'_>) -> Result<Page, SearchError> {
+        if query.sort == Sort::Distance && query.near.is_none() {
+            return Err(SearchError::NoPoint);
+        }
+        let words = query.text.map(asked).unwrap_or_default();
+        let searcher = self.searcher();
+        let weight = compiled(self.fields(), &words, query).weight(EnableScoring::enabled_from_searcher(&searcher))?;
+        let mut matches = Vec::new();
+        let mut cuisines: HashMap<String, u64> = HashMap::new();
+        for (ord, segment) in (0..).zip(searcher.segment_readers()) {
+            let mut sieve = Sieve {
+                query,
+                has_text: !words.is_empty(),
+                columns: Columns::open(segment)?,
+                id: String::new(),
+                merchant_id: String::new(),
+            };
+            let mut counts = vec![0_u64; sieve.columns.cuisine.as_ref().map_or(0, |column| column.num_terms())];
+            let mut failure = None;
+            weight.for_each(segment, &mut |doc, score| {
+                if segment.is_deleted(doc) || failure.is_some() {
+                    return;
+                }
+                match sieve.pass(DocAddress::new(ord, doc), score) {
+                    Ok(None) => (),
+                    Ok(Some(found)) => {
+                        sieve
+                            .columns
+                            .cuisine
+                            .iter()
+                            .flat_map(|column| column.term_ords(doc))
+                            .for_each(|cuisine| counts[cuisine as usize] += 1);
+                        matches.push(found);
+                    }
+                    Err(error) => failure = Some(error),
+                }
+            })?;
+            failure.map_or(Ok(()), Err)?;
+            for (count, cuisine) in counts.into_iter().zip(0..).filter(|(count, _)| *count > 0) {
+                let mut name = String::new();
+                if let Some(column) = &sieve.columns.cuisine {
+                    column.ord_to_str(cuisine, &mut name).map_err(tantivy::TantivyError::from)?;
+                }
+                *cuisines.entry(name).or_default() += count;
+            }
+        }
+        let mut cuisines: Vec<(String, u64)> = cuisines.into_iter().collect();
+        cuisines.sort_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then_with(|| a.cmp(b)));
+        let total = matches.len() as u64;
+        let (page, has_more) = cut(matches, query);
+        let hits = page.iter().map(|found| hit(&searcher, self.fields(), found, &words)).collect::<Result<Vec<Hit>, SearchError>>()?;
+        let next = hits.last().filter(|_| has_more).map(|hit| hit.cursor);
+        Ok(Page { hits, cuisines, total, next })
+    }
+}
+
+/// Decides which matches of a segment count, and where they stand.
+struct Sieve<'a> {
+    query: &'a Query<'a>,
+    has_text: bool,
+    columns: Columns,
+    id: String,
+    merchant_id: String,
+}
+
+impl Sieve<'_> {
+    fn pass(&mut self, at: DocAddress, score: Score) -> tantivy::Result<Option<Match>> {
+        let (query, columns, doc) = (self.query, &self.columns, at.doc_id);
+        let rating = columns.rating_milli.first(doc);
+        if query.rating_milli_min.is_some_and(|least| rating.is_none_or(|rating| rating < least.into())) {
+            return Ok(None);
+        }
+        let distance_m = query.near.and_then(|(from, _)| columns.distance_m(doc, from));
+        let radius_m = query.near.and_then(|(_, radius_m)| radius_m);
+        if radius_m.is_some_and(|radius_m| distance_m.is_none_or(|distance_m| distance_m > radius_m)) {
+            return Ok(None);
+        }
+        if let Some(accept) = query.accept {
+            text_of(columns.id.as_ref(), doc, &mut self.id)?;
+            let has_merchant = text_of(columns.merchant_id.as_ref(), doc, &mut self.merchant_id)?;
+            let merchant_id = has_merchant.then_some(self.merchant_id.as_str());
+            if !accept(&Found { kind: columns.kind(doc), id: &self.id, merchant_id }) {
+                return Ok(None);
+            }
+        }
+        let popularity = columns.popularity.first(doc).unwrap_or(0);
+        let score = if self.has_text { score + nudge(popularity, distance_m) } else { 0.0 };
+        let order = match (query.sort, self.has_text, distance_m) {
+            (Sort::Relevance, true, _) => descending(score),
+            (Sort::Relevance, false, None) => u64::MAX - popularity,
+            (Sort::Relevance, false, Some(distance_m)) | (Sort::Distance, _, Some(distance_m)) => ascending(distance_m),
+            (Sort::Distance, _, None) => u64::MAX,
+            (Sort::Rating, ..) => rating.map_or(u64::MAX, |rating| u64::MAX - 1 - rating),
+            (Sort::Price, ..) => columns.price_minor.first(doc).map_or(u64::MAX, |price| (price ^ i64::MIN) as u64),
+        };
+        let tie = columns.tie.first(doc).unwrap_or(0);
+        Ok(Some(Match { cursor: Cursor { order, tie }, at, score, distance_m }))
+    }
+}
+
+/// What speaks for a match besides its text: at most about two points for demand and one for being near.
+fn nudge(popularity: u64, distance_m: Option<f64>) -> Score {
+    let demand = (popularity as Score).ln_1p() * 0.1;
+    let nearness = distance_m.map_or(0.0, |distance_m| 1.0 / (1.0 + distance_m / 2_000.0));
+    demand + nearness as Score
+}
+
+/// Floats that are not negative order like their bits.
+fn ascending(distance_m: f64) -> u64 {
+    distance_m.to_bits()
+}
+
+fn descending(score: Score) -> u64 {
+    u64::MAX - u64::from(score.max(0.0).to_bits())
+}
+
+/// The asked-for part of the sorted matches, without sorting the rest, and whether more follow.
+fn cut(mut matches: Vec<Match>, query: &Query<'_>) -> (Vec<Match>, bool) {
+    matches.retain(|found| query.after.is_none_or(|after| found.cursor > after));
+    let key = |found: &Match| (found.cursor, found.at.segment_ord, found.at.doc_id);
+    let end = query.offset.saturating_add(query.limit);
+    let has_more = matches.len() > end;
+    if has_more && end > 0 {
+        matches.select_nth_unstable_by_key(end - 1, key);
+    }
+    matches.truncate(end);
+    matches.sort_unstable_by_key(key);
+    matches.drain(..query.offset.min(matches.len()));
+    (matches, has_more)
+}
+
+fn hit(searcher: &Searcher, fields: &Fields, found: &Match, words: &[Asked]) -> Result<Hit, SearchError> {
+    let columns = Columns::open(searcher.segment_reader(found.at.segment_ord))?;
+    let row: TantivyDocument = searcher.doc(found.at)?;
+    let text = |field: Field| row.get_first(field).and_then(|value| value.as_str().map(str::to_owned));
+    let name = text(fields.name).unwrap_or_default();
+    let doc = found.at.doc_id;
+    Ok(Hit {
+        kind: columns.kind(doc),
+        id: text(fields.id).unwrap_or_default(),
+        highlight: if words.len() <= NAME_WORDS_MAX { highlight(&name, words) } else { Vec::new() },
+        name,
+        merchant_id: text(fields.merchant_id),
+        distance_m: found.distance_m,
+        rating_milli: columns.rating_milli.first(doc).and_then(|rating| u32::try_from(rating).ok()),
+        price_minor: columns.price_minor.first(doc),
+        currency: text(fields.currency).unwrap_or_default(),
+        score: found.score,
+        cursor: found.cursor,
+    })
+}

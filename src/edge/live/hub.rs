@@ -1,0 +1,176 @@
+//! Who follows what. One task reads the committed events in order and hands each to the queues of its topics.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::edge::stream::{Placed, after};
+use crate::engine::{Background, Engine};
+
+/// What is sent to a client, encoded once for all.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// The event's sequence number; `None` for a position, which is never repeated.
+    pub seq: Option<u64>,
+    pub text: Arc<str>,
+}
+
+/// A client that is so many frames behind is cut off; it resumes without loss.
+pub const FRAMES_BEHIND_MAX: usize = 512;
+
+/// Events read at a time.
+const CHUNK: usize = 1_024;
+
+/// The subscriptions.
+pub struct Hub {
+    inner: Mutex<Inner>,
+    engine: crate::engine::handle::WeakEngine,
+}
+
+#[derive(Default)]
+struct Inner {
+    topics: HashMap<String, Vec<(u64, mpsc::Sender<Frame>)>>,
+    /// Events up to here have been handed out.
+    delivered: u64,
+    next: u64,
+}
+
+/// A place on a topic; dropping it ends the subscription.
+pub struct Subscription {
+    hub: Arc<Hub>,
+    topic: String,
+    id: u64,
+    /// Frames with a greater sequence number come through the queue; those up to it are in the rows.
+    pub from: u64,
+}
+
+impl Hub {
+    /// Starts following the commits; ends with the engine.
+    pub fn start(engine: &Engine) -> Arc<Self> {
+        let delivered = engine.view().position().seq;
+        let hub = Arc::new(Self { inner: Mutex::new(Inner { delivered, ..Inner::default() }), engine: engine.downgrade() });
+        engine.background(hub.clone());
+        tokio::spawn(hub.clone().follow(engine.positions()));
+        hub
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn follow(self: Arc<Self>, mut positions: tokio::sync::watch::Receiver<storage::Position>) {
+        loop {
+            let Some(engine) = self.engine.upgrade() else { return };
+            let view = engine.view();
+            let delivered = self.lock().delivered;
+            let placed = after(&*view, delivered, CHUNK);
+            let more = placed.len() >= CHUNK;
+            let up_to = if more { placed.last().map_or(delivered, |last| last.seq) } else { view.position().seq };
+            self.hand_out(&placed, up_to);
+            drop((view, engine));
+            if !more && positions.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn hand_out(&self, placed: &[Placed], up_to: u64) {
+        let mut inner = self.lock();
+        for one in placed {
+            for topic in &one.event.topics {
+                if inner.topics.contains_key(topic) {
+                    let frame = Frame { seq: Some(one.seq), text: event_text(one, topic).into() };
+                    inner.send(topic, &frame);
+                }
+            }
+        }
+        inner.delivered = up_to;
+    }
+
+    /// Sends something that is not kept (a position) to whoever follows `topic` now.
+    pub fn publish(&self, topic: &str, message: impl FnOnce() -> serde_json::Value) {
+        let mut inner = self.lock();
+        if inner.topics.contains_key(topic) {
+            let frame = Frame { seq: None, text: message().to_string().into() };
+            inner.send(topic, &frame);
+        }
+    }
+
+    /// How many places there are.
+    #[must_use]
+    pub fn subscriptions(&self) -> usize {
+        self.lock().topics.values().map(Vec::len).sum()
+    }
+
+    /// Whether somebody follows `topic` now.
+    #[must_use]
+    pub fn is_followed(&self, topic: &str) -> bool {
+        self.lock().topics.contains_key(topic)
+    }
+
+    /// Takes a place on `topic`; frames come through `queue`.
+    pub fn subscribe(self: &Arc<Self>, topic: &str, queue: mpsc::Sender<Frame>) -> Subscription {
+        let mut inner = self.lock();
+        inner.next += 1;
+        let id = inner.next;
+        inner.topics.entry(topic.to_owned()).or_default().push((id, queue));
+        Subscription { hub: self.clone(), topic: topic.to_owned(), id, from: inner.delivered }
+    }
+}
+
+impl Inner {
+    /// A queue that is full or gone loses its place: the client sees its queue end, and resumes from the rows.
+    fn send(&mut self, topic: &str, frame: &Frame) {
+        if let Some(queues) = self.topics.get_mut(topic) {
+            queues.retain(|(_, queue)| queue.try_send(frame.clone()).is_ok());
+            if queues.is_empty() {
+                self.topics.remove(topic);
+            }
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut inner = self.hub.lock();
+        if let Some(queues) = inner.topics.get_mut(&self.topic) {
+            queues.retain(|(id, _)| *id != self.id);
+            if queues.is_empty() {
+                inner.topics.remove(&self.topic);
+            }
+        }
+    }
+}
+
+impl Background for Hub {
+    fn name(&self) -> &'static str {
+        "live"
+    }
+    fn is_idle(&self, seq: u64) -> bool {
+        self.lock().delivered >= seq
+    }
+    fn next_due(&self) -> Option<storage::Timestamp> {
+        None
+    }
+}
+
+/// An event's frame on a topic.
+#[must_use]
+pub fn event_text(placed: &Placed, topic: &str) -> String {
+    json!({
+        "type": "event",
+        "seq": placed.seq,
+        "topic": topic,
+        "event": event_json(placed),
+    })
+    .to_string()
+}
+
+/// An event as it is shown.
+#[must_use]
+pub fn event_json(placed: &Placed) -> serde_json::Value {
+    let data: serde_json::Value = serde_json::from_str(&placed.event.data).unwrap_or(serde_json::Value::Null);
+    json!({ "type": placed.event.name, "at": placed.event.at.to_string(), "data": data })
+}

@@ -1,0 +1,250 @@
+//! How a command runs, synchronously: transaction, reactions, the decision rule, events, the stored answer. The writer thread drives it; so does
+//! the simulator.
+
+use std::sync::Arc;
+
+use storage::store::Fatal;
+use storage::{Store, Timestamp, Txn};
+
+use super::caller::Caller;
+use super::decision::Authorize;
+use super::event::{EVENTS, StoredEvent};
+use super::fault::{Fault, WriteError};
+use super::idempotency::{KEPT_MS, ONCE, ONCE_BY_EXPIRY, Once, OnceRow, StoredAnswer};
+use super::json_text;
+use super::timer::{FAILURES_MAX, FiredTimer, TIMERS, TimerTag};
+use super::tx::Tx;
+use super::wiring::Wiring;
+
+/// One command may set off this many events, reactions' included.
+pub const EVENTS_MAX: usize = 256;
+/// A sweep removes at most this many rows a command.
+const SWEEP_MAX: usize = 1_000;
+
+/// The store and the rules around it.
+pub struct Core {
+    pub store: Store,
+    wiring: Arc<Wiring>,
+    authorize: Arc<dyn Authorize>,
+}
+
+/// A command that succeeded.
+#[derive(Debug)]
+pub struct Ran<T> {
+    pub value: T,
+    /// Its sequence number; the last one before it if it changed nothing.
+    pub seq: u64,
+    /// Whether the answer is an earlier one's, by its idempotency key.
+    pub replayed: bool,
+}
+
+impl Core {
+    /// A core over an open store.
+    pub fn new(store: Store, wiring: Arc<Wiring>, authorize: Arc<dyn Authorize>) -> Self {
+        Self { store, wiring, authorize }
+    }
+
+    /// Runs one command in the open batch.
+    ///
+    /// # Errors
+    /// The command's refusal, or a fault; either way it left nothing.
+    pub fn run<T, E>(&mut self, caller: &Caller, name: &'static str, command: impl FnOnce(&mut Tx<'_, '_>) -> Result<T, E>) -> Result<Ran<T>, WriteError<E>> {
+        self.run_kept(caller, name, command, |_, _| ())
+    }
+
+    /// Runs one command whose answer is kept for `once`; a repeat gets the kept answer and runs nothing.
+    ///
+    /// # Errors
+    /// As [`Core::run`]; [`Fault::KeyReused`] if the key came with another body.
+    pub fn run_once<E>(
+        &mut self,
+        caller: &Caller,
+        name: &'static str,
+        once: Once,
+        command: impl FnOnce(&mut Tx<'_, '_>) -> Result<StoredAnswer, E>,
+    ) -> Result<Ran<StoredAnswer>, WriteError<E>> {
+        let kept = storage::fault::catch(|| ONCE.get(self.store.head(), &once.scope)).map_err(Fault::Storage)?;
+        if let Some(row) = kept {
+            if row.fingerprint != once.fingerprint {
+                return Err(Fault::KeyReused.into());
+            }
+            return Ok(Ran { value: row.answer, seq: row.seq, replayed: true });
+        }
+        self.run_kept(caller, name, command, |txn, answer: &StoredAnswer| {
+            // A refusal that was committed to be remembered is no answer to repeat.
+            if answer.status >= 400 {
+                return;
+            }
+            let expires_at = txn.now().plus_ms(KEPT_MS);
+            let row = OnceRow { fingerprint: once.fingerprint, answer: answer.clone(), seq: txn.seq(), expires_at };
+            ONCE.put(txn, &once.scope, &row);
+        })
+    }
+
+    fn run_kept<T, E>(
+        &mut self,
+        caller: &Caller,
+        name: &'static str,
+        command: impl FnOnce(&mut Tx<'_, '_>) -> Result<T, E>,
+        keep: impl FnOnce(&mut Txn<'_>, &T),
+    ) -> Result<Ran<T>, WriteError<E>> {
+        let (wiring, authorize) = (&*self.wiring, &*self.authorize);
+        let store = &mut self.store;
+        let ran = storage::fault::catch(|| {
+            store.run(|txn| -> Result<T, WriteError<E>> {
+                let mut tx = Tx::new(txn, caller, authorize);
+                let value = command(&mut tx).map_err(WriteError::Refused)?;
+                settle(&mut tx, wiring, name)?;
+                keep(txn, &value);
+                Ok(value)
+            })
+        });
+        match ran {
+            Ok(ran) => ran.map(|(seq, value)| Ran { value, seq, replayed: false }),
+            Err(fault) => {
+                metrics::counter!("medina_command_panics_total", "command" => name).increment(1);
+                tracing::error!(command = name, %fault, "a command was aborted");
+                Err(Fault::Storage(fault).into())
+            }
+        }
+    }
+
+    /// Fires the timers due at `now`, at most `limit`, each as a command of its own. Returns how many were due.
+    pub fn fire_timers(&mut self, now: Timestamp, limit: usize) -> usize {
+        let due: Vec<((Timestamp, storage::Id<TimerTag>), FiredTimer)> =
+            TIMERS.scan(self.store.head()).take_while(|((at, _), _)| *at <= now).take(limit).collect();
+        for (key, timer) in &due {
+            self.fire(*key, timer);
+        }
+        due.len()
+    }
+
+    fn fire(&mut self, key: (Timestamp, storage::Id<TimerTag>), timer: &FiredTimer) {
+        let wiring = self.wiring.clone();
+        let fired = self.run(&Caller::system("timer"), "timer", |tx| {
+            TIMERS.delete(tx, &key);
+            wiring.fire(tx, timer)
+        });
+        let Err(error) = fired else { return };
+        let fault = match error {
+            WriteError::Refused(fault) | WriteError::Fault(fault) => fault,
+        };
+        tracing::error!(kind = timer.kind, %fault, failures = timer.failures + 1, "a timer failed");
+        let retried = self.run(&Caller::system("timer"), "timer.failed", |tx| -> Result<(), Fault> {
+            TIMERS.delete(tx, &key);
+            let failures = timer.failures + 1;
+            if failures >= FAILURES_MAX {
+                tx.attention("timer_failed", &format!("{}:{:032x}", timer.kind, timer.subject), fault.to_string(), &[]);
+            } else {
+                let again = tx.now().plus_s(1 << failures);
+                TIMERS.put(tx, &(again, key.1), &FiredTimer { failures, ..timer.clone() });
+            }
+            Ok(())
+        });
+        if let Err(error) = retried {
+            tracing::error!(?error, "a failed timer could not be put back");
+        }
+    }
+
+    /// Runs the handler of an effect's answer and removes the effect, in one commit.
+    ///
+    /// # Errors
+    /// The handler's fault; the effect stays.
+    pub fn answer_effect(&mut self, sent: &super::SentEffect, answer: &super::Answered) -> Result<(), Fault> {
+        let wiring = self.wiring.clone();
+        let ran = self.run(&Caller::system("outbox"), "outbox.answered", |tx| {
+            // Already answered (the process crashed between sending twice): once only.
+            if !super::effect::OUTBOX.has(tx, &sent.id) {
+                return Ok(());
+            }
+            if matches!(answer, super::Answered::With { .. }) {
+                super::effect::OUTBOX.delete(tx, &sent.id);
+            }
+            wiring.answered(tx, sent, answer)
+        });
+        match ran {
+            Ok(_) => Ok(()),
+            Err(WriteError::Refused(fault) | WriteError::Fault(fault)) => Err(fault),
+        }
+    }
+
+    /// Forgets answers whose time is over; at most a thousand. Returns whether there may be more.
+    pub fn sweep_answers(&mut self, now: Timestamp) -> bool {
+        let old: Vec<[u8; 32]> = ONCE
+            .find(self.store.head(), &ONCE_BY_EXPIRY, &())
+            .take_while(|(_, row)| row.expires_at <= now)
+            .take(SWEEP_MAX)
+            .map(|(scope, _)| scope)
+            .collect();
+        if old.is_empty() {
+            return false;
+        }
+        let swept = self.run(&Caller::system("sweep"), "once.sweep", |tx| -> Result<(), Fault> {
+            for scope in &old {
+                ONCE.delete(tx, scope);
+            }
+            Ok(())
+        });
+        swept.is_ok() && old.len() == SWEEP_MAX
+    }
+
+    /// Makes the open batch durable.
+    ///
+    /// # Errors
+    /// [`Fatal`]: stop the process.
+    pub fn commit(&mut self) -> Result<u32, Fatal> {
+        self.store.commit()
+    }
+}
+
+/// After the command: reactions until nobody has anything to add, then the rule and the event rows.
+fn settle(tx: &mut Tx<'_, '_>, wiring: &Wiring, name: &'static str) -> Result<(), Fault> {
+    let mut reacted = 0;
+    while let Some(event) = tx.events.get(reacted).cloned() {
+        if reacted >= EVENTS_MAX {
+            return Err(Fault::EventStorm(name, EVENTS_MAX));
+        }
+        wiring.react(tx, &*event)?;
+        reacted += 1;
+    }
+    if tx.is_unchanged() && tx.events.is_empty() {
+        return Ok(());
+    }
+    if tx.decision().is_none() {
+        return Err(Fault::Undecided(name));
+    }
+    #[cfg(debug_assertions)]
+    books_move_in_pairs(tx);
+    let events = std::mem::take(&mut tx.events);
+    let (seq, at, count) = (tx.seq(), tx.now(), events.len());
+    for (n, event) in events.iter().enumerate() {
+        let row = StoredEvent {
+            name: event.name().to_owned(),
+            at,
+            topics: event.topics(),
+            data: json_text(&event.data()),
+            more: n + 1 < count,
+        };
+        EVENTS.put(tx, &(seq, n as u32), &row);
+    }
+    Ok(())
+}
+
+/// In debug builds and simulations: what a command did to posted balances adds up to zero in every currency.
+#[cfg(debug_assertions)]
+fn books_move_in_pairs(tx: &Tx<'_, '_>) {
+    use std::collections::BTreeMap;
+    use storage::ledger::{ACCOUNTS, Account, AccountKey, Currency};
+    use storage::{KeyPart, Row};
+
+    let table = ACCOUNTS.id.to_key();
+    let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
+    for (key, change) in tx.overlay().filter(|(key, _)| key.starts_with(&table)) {
+        let account = AccountKey::decode(&mut &key[2..]).expect("account keys decode: they were encoded by the same code");
+        let balance = |bytes: &[u8]| Account::from_bytes(bytes).map_or(0, |account| account.credit_balance());
+        let after = change.as_deref().map_or(0, balance);
+        let before = tx.before(key).as_deref().map_or(0, balance);
+        *sums.entry(account.currency).or_default() += after - before;
+    }
+    assert!(sums.values().all(|sum| *sum == 0), "a command moved money out of thin air: {sums:?}");
+}

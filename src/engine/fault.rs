@@ -1,0 +1,55 @@
+//! What goes wrong in the engine, as opposed to what a command refuses.
+
+/// Something that is nobody's request's fault: the command is aborted and leaves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Impossible state, found by domain code.
+    #[error("{0}")]
+    Broken(String),
+    /// Damage or a panic below.
+    #[error(transparent)]
+    Storage(#[from] storage::Fault),
+    /// State was changed without an authorization decision.
+    #[error("the command `{0}` changed state without a decision")]
+    Undecided(&'static str),
+    /// One command set off more events than any should.
+    #[error("the command `{0}` set off more than {1} events")]
+    EventStorm(&'static str, usize),
+    /// Too many commands wait, or the state is being written out: try again.
+    #[error("too much is waiting; try again in {retry_after_s} s")]
+    Overloaded { retry_after_s: u32 },
+    /// The idempotency key was used for another body.
+    #[error("the idempotency key was used with another body")]
+    KeyReused,
+    /// The process is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+impl Fault {
+    /// Impossible state, in a sentence.
+    pub fn new(why: impl Into<String>) -> Self {
+        Self::Broken(why.into())
+    }
+}
+
+impl From<String> for Fault {
+    fn from(why: String) -> Self {
+        Self::Broken(why)
+    }
+}
+
+impl From<&str> for Fault {
+    fn from(why: &str) -> Self {
+        Self::Broken(why.to_owned())
+    }
+}
+
+/// How a write failed: by its own refusal, or by a fault. Either way it changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError<E> {
+    #[error("refused")]
+    Refused(E),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}

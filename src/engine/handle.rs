@@ -1,0 +1,292 @@
+//! The handle that everybody holds: submit a command, read a picture, know the time.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, TrySendError, bounded};
+use storage::disk::Disk;
+use storage::store::{OpenError, Views};
+use storage::{Clock, Options, Position, Store, View};
+use tokio::sync::{oneshot, watch};
+
+use super::background::Background;
+use super::caller::Caller;
+use super::clock::{EngineClock, TEST_CLOCK};
+use super::core::{Core, Ran};
+use super::decision::{Authorize, Denied, Question};
+use super::fault::{Fault, WriteError};
+use super::idempotency::{Once, StoredAnswer};
+use super::outbox::Destinations;
+use super::stats::Stats;
+use super::tx::Tx;
+use super::wiring::Wiring;
+use super::writer::{self, Job, Shared};
+
+/// How an engine is started.
+pub struct EngineOptions {
+    pub storage: Options,
+    pub clock: Arc<dyn Clock>,
+    pub sandbox: bool,
+    /// Commands that may wait; one more is refused with 503.
+    pub queue_max: usize,
+    /// What happens when the log cannot be made durable. The product exits the process.
+    pub on_fatal: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+impl EngineOptions {
+    /// For a product: exits with [`writer::EXIT_NOT_DURABLE`] if the log cannot be made durable.
+    pub fn new(storage: Options, clock: Arc<dyn Clock>, sandbox: bool) -> Self {
+        let on_fatal = |why: &str| {
+            tracing::error!("medina stops: {why}. Nothing unacknowledged was promised; start it again and it recovers from what the disk has.");
+            eprintln!("medina: stopped: {why}. Start it again: it recovers from what the disk has.");
+            std::process::exit(writer::EXIT_NOT_DURABLE);
+        };
+        Self { storage, clock, sandbox, queue_max: 4_096, on_fatal: Box::new(on_fatal) }
+    }
+}
+
+/// A committed command's answer.
+#[derive(Debug)]
+pub struct Done<T> {
+    pub value: T,
+    /// Where it stands: everything up to here is durable and visible.
+    pub position: Position,
+    pub seq: u64,
+    pub replayed: bool,
+}
+
+/// The engine; a clone is a pointer.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    queue: Mutex<Option<Sender<Job>>>,
+    views: Views,
+    position: watch::Receiver<Position>,
+    clock: EngineClock,
+    authorize: Arc<dyn Authorize>,
+    stats: Arc<Stats>,
+    full: Arc<AtomicBool>,
+    sandbox: bool,
+    background: Mutex<Vec<Arc<dyn Background>>>,
+    destinations: Destinations,
+    writer: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Opens the data folder, recovers, and starts the writer.
+    ///
+    /// # Errors
+    /// [`OpenError`]: why the folder does not open.
+    pub fn start(disk: Arc<dyn Disk>, dir: &Path, options: EngineOptions, wiring: Wiring, authorize: Arc<dyn Authorize>) -> Result<Self, OpenError> {
+        let store = Store::open(disk, dir, options.storage)?;
+        let clock = EngineClock::new(options.clock);
+        if options.sandbox && let Some(setting) = TEST_CLOCK.get(store.head(), &()) {
+            clock.set(setting);
+        }
+        let (queue, jobs) = bounded(options.queue_max);
+        let (position, positions) = watch::channel(store.position());
+        let views = store.views();
+        let stats = Arc::new(Stats::default());
+        let full = Arc::new(AtomicBool::new(false));
+        let shared = Shared { clock: clock.clone(), stats: stats.clone(), position, on_fatal: options.on_fatal, full: full.clone() };
+        let core = Core::new(store, Arc::new(wiring), authorize.clone());
+        let thread = std::thread::Builder::new()
+            .name("medina-writer".to_owned())
+            .spawn(move || writer::run(core, jobs, &shared))
+            .map_err(OpenError::Io)?;
+        Ok(Self(Arc::new(Inner {
+            queue: Mutex::new(Some(queue)),
+            views,
+            position: positions,
+            clock,
+            authorize,
+            stats,
+            full,
+            sandbox: options.sandbox,
+            background: Mutex::new(Vec::new()),
+            destinations: Destinations::default(),
+            writer: Mutex::new(Some(thread)),
+        })))
+    }
+
+    /// Runs a command and waits until it is durable.
+    ///
+    /// # Errors
+    /// The command's refusal, or a fault; either way nothing was written.
+    pub async fn write<T, E, F>(&self, caller: &Caller, name: &'static str, command: F) -> Result<Done<T>, WriteError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: FnOnce(&mut Tx<'_, '_>) -> Result<T, E> + Send + 'static,
+    {
+        let caller = caller.clone();
+        self.submit(move |core| core.run(&caller, name, command)).await
+    }
+
+    /// Like [`Engine::write`], with the answer kept under an idempotency key.
+    ///
+    /// # Errors
+    /// As [`Engine::write`]; [`Fault::KeyReused`] if the key came with another body.
+    pub async fn write_once<E, F>(&self, caller: &Caller, name: &'static str, once: Once, command: F) -> Result<Done<StoredAnswer>, WriteError<E>>
+    where
+        E: Send + 'static,
+        F: FnOnce(&mut Tx<'_, '_>) -> Result<StoredAnswer, E> + Send + 'static,
+    {
+        let caller = caller.clone();
+        self.submit(move |core| core.run_once(&caller, name, once, command)).await
+    }
+
+    /// Puts work into the writer's queue and waits for its durable end.
+    pub(super) fn submit<T, E, F>(&self, run: F) -> impl Future<Output = Result<Done<T>, WriteError<E>>> + use<T, E, F>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: FnOnce(&mut Core) -> Result<Ran<T>, WriteError<E>> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |core| {
+            let ran = run(core);
+            Box::new(move |position| {
+                let done = ran.map(|Ran { value, seq, replayed }| Done { value, seq, position: Position { seq, ..position }, replayed });
+                // The caller may have gone away; what it asked for is done all the same.
+                let _ = answer.send(done);
+            })
+        });
+        let submitted = self.enqueue(job);
+        let (stats, begun) = (self.0.stats.clone(), Instant::now());
+        async move {
+            submitted?;
+            let done = answered.await.map_err(|_| Fault::Stopping)?;
+            stats.write.record(begun.elapsed());
+            done
+        }
+    }
+
+    fn enqueue(&self, job: Job) -> Result<(), Fault> {
+        let overloaded = || {
+            self.0.stats.overloaded.fetch_add(1, Ordering::Relaxed);
+            Fault::Overloaded { retry_after_s: 1 }
+        };
+        if self.0.full.load(Ordering::Acquire) {
+            return Err(overloaded());
+        }
+        let queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Fault::Stopping)?;
+        queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => overloaded(),
+            TrySendError::Disconnected(_) => Fault::Stopping,
+        })
+    }
+
+    /// The newest picture.
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        self.0.views.now()
+    }
+
+    /// A picture that holds at least `seq`, waiting for it up to `patience`.
+    ///
+    /// # Errors
+    /// The newest sequence number, if it did not come in time.
+    pub async fn view_at(&self, seq: u64, patience: Duration) -> Result<Arc<View>, u64> {
+        let mut positions = self.positions();
+        let reached = tokio::time::timeout(patience, positions.wait_for(|position| position.seq >= seq)).await;
+        match reached {
+            Ok(Ok(_)) => Ok(self.view()),
+            _ => Err(self.view().position().seq),
+        }
+    }
+
+    /// Asks the policy about a read.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn authorize(&self, view: &View, caller: &Caller, question: &Question) -> Result<(), Denied> {
+        match caller.principal {
+            super::Principal::System(_) => Ok(()),
+            _ => self.0.authorize.decide(view, caller, question).map(drop),
+        }
+    }
+
+    /// The engine's time, the test clock included.
+    #[must_use]
+    pub fn now(&self) -> storage::Timestamp {
+        self.0.clock.now()
+    }
+
+    /// The clock itself.
+    #[must_use]
+    pub fn clock(&self) -> &EngineClock {
+        &self.0.clock
+    }
+
+    /// Changes at every commit.
+    #[must_use]
+    pub fn positions(&self) -> watch::Receiver<Position> {
+        self.0.position.clone()
+    }
+
+    /// Whether this is a sandbox: test clock, known one-time codes, a provider of our own.
+    #[must_use]
+    pub fn is_sandbox(&self) -> bool {
+        self.0.sandbox
+    }
+
+    /// Figures for the overview.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.0.stats
+    }
+
+    /// How many commands wait.
+    #[must_use]
+    pub fn queue_depth(&self) -> usize {
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, Sender::len)
+    }
+
+    /// Something the test clock must wait for.
+    pub fn background(&self, work: Arc<dyn Background>) {
+        self.0.background.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+    }
+
+    /// What was registered with [`Engine::background`].
+    #[must_use]
+    pub fn backgrounds(&self) -> Vec<Arc<dyn Background>> {
+        self.0.background.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where effects go.
+    #[must_use]
+    pub fn outbox(&self) -> &Destinations {
+        &self.0.destinations
+    }
+
+    /// Stops taking commands, finishes those that wait, folds, and ends the writer. Blocks.
+    pub fn stop(&self) {
+        drop(self.0.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(thread) = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = thread.join();
+        }
+    }
+
+    /// A handle that does not keep the engine alive.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakEngine {
+        WeakEngine(Arc::downgrade(&self.0))
+    }
+}
+
+/// See [`Engine::downgrade`].
+#[derive(Clone)]
+pub struct WeakEngine(Weak<Inner>);
+
+impl WeakEngine {
+    /// The engine, if somebody still holds it.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Engine> {
+        self.0.upgrade().map(Engine)
+    }
+}

@@ -1,0 +1,53 @@
+//! A request repeated with its key gets its first answer: the answer is stored in the commit of its effects.
+//!
+//! Source: IETF draft-ietf-httpapi-idempotency-key-header.
+
+use serde::{Deserialize, Serialize};
+use storage::{Index, Row, Table, Timestamp};
+
+/// Which request this is: scope (principal, method, path, key) and fingerprint (body), as hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Once {
+    pub scope: [u8; 32],
+    pub fingerprint: [u8; 32],
+}
+
+impl Once {
+    /// From the parts, unambiguously joined.
+    #[must_use]
+    pub fn new(principal: &str, method: &str, path: &str, key: &str, body: &[u8]) -> Self {
+        let mut scope = blake3::Hasher::new();
+        for part in [principal, method, path, key] {
+            scope.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        }
+        Self { scope: *scope.finalize().as_bytes(), fingerprint: *blake3::hash(body).as_bytes() }
+    }
+}
+
+/// An answer as it went out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredAnswer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// The row under a scope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnceRow {
+    pub fingerprint: [u8; 32],
+    pub answer: StoredAnswer,
+    pub seq: u64,
+    pub expires_at: Timestamp,
+}
+
+impl Row for OnceRow {
+    const VERSION: u8 = 1;
+}
+
+/// By time of expiry, for the sweep.
+pub static ONCE_BY_EXPIRY: Index<[u8; 32], OnceRow> = Index::new(28, "engine.once.by_expiry", |_, row, keys| keys.add(&row.expires_at));
+pub static ONCE: Table<[u8; 32], OnceRow> = Table::new(27, "engine.once", &[&ONCE_BY_EXPIRY]);
+
+/// How long an answer is remembered: 7 days.
+pub const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;

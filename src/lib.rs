@@ -1,0 +1,5 @@
+//! Medina: a city's marketplace in one file. The map is in README.md; the walls are held by `tests/tidy.rs`.
+
+pub mod edge;
+pub mod engine;
+pub mod mdrp;

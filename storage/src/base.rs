@@ -1,0 +1,164 @@
+//! The state on disk: one redb table on the file seam. Every value carries a CRC-32C over its key and itself, because redb does not verify its
+//! checksums when it reads.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition};
+
+use crate::disk::{Disk, DiskFile, Open};
+use crate::fault::{Fault, raise};
+use crate::log::Position;
+use crate::view::{Direction, Layer, Source};
+use crate::{Key, Value};
+
+const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rows");
+/// Table 0 is storage's own; its only key so far is the checkpoint's.
+const CHECKPOINT: &[u8] = &[0, 0, 1];
+
+/// What went wrong with the state file.
+#[derive(Debug, thiserror::Error)]
+pub enum BaseError {
+    #[error("the state file could not be read or written: {0}")]
+    Redb(#[from] redb::Error),
+    #[error("the state file does not open: {0}")]
+    Open(#[from] redb::DatabaseError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("the state file's checkpoint cannot be read; restore from a snapshot")]
+    Checkpoint,
+}
+
+struct Backend(Box<dyn DiskFile>);
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("state file")
+    }
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(offset, out)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_at(offset, data)
+    }
+}
+
+/// The open state file.
+pub(crate) struct Base {
+    database: Database,
+}
+
+impl Base {
+    /// Opens or creates the file, and says up to where it reaches.
+    pub(crate) fn open(disk: &dyn Disk, path: &Path, cache_bytes: usize) -> Result<(Self, Position), BaseError> {
+        let existed = disk.exists(path)?;
+        let file = disk.open(path, Open::Create)?;
+        if !existed && let Some(parent) = path.parent() {
+            disk.sync_dir(parent)?;
+        }
+        let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(Backend(file))?;
+        let base = Self { database };
+        if !base.has_table()? {
+            base.fold(&Layer::new(), Position::ZERO)?;
+        }
+        let position = match base.snapshot()?.get(CHECKPOINT) {
+            Some(bytes) => postcard::from_bytes(&bytes).map_err(|_| BaseError::Checkpoint)?,
+            None => return Err(BaseError::Checkpoint),
+        };
+        Ok((base, position))
+    }
+
+    fn has_table(&self) -> Result<bool, BaseError> {
+        let read = self.database.begin_read().map_err(redb::Error::from)?;
+        Ok(read.list_tables().map_err(redb::Error::from)?.next().is_some())
+    }
+
+    /// Writes `layer` in one durable commit, together with the position that it reaches.
+    pub(crate) fn fold(&self, layer: &Layer, position: Position) -> Result<(), BaseError> {
+        let mut write = self.database.begin_write().map_err(redb::Error::from)?;
+        write.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
+        // Without it a crash costs a walk over the whole file at the next start.
+        write.set_quick_repair(true);
+        {
+            let mut rows = write.open_table(ROWS).map_err(redb::Error::from)?;
+            let mut sealed = Vec::with_capacity(512);
+            for (key, change) in layer {
+                match change {
+                    Some(value) => {
+                        seal(key, value, &mut sealed);
+                        rows.insert(&key[..], sealed.as_slice()).map_err(redb::Error::from)?;
+                    }
+                    None => drop(rows.remove(&key[..]).map_err(redb::Error::from)?),
+                }
+            }
+            let position = postcard::to_stdvec(&position).expect("a position is plain data and always encodes");
+            seal(CHECKPOINT, &position, &mut sealed);
+            rows.insert(CHECKPOINT, sealed.as_slice()).map_err(redb::Error::from)?;
+        }
+        write.commit().map_err(redb::Error::from)?;
+        Ok(())
+    }
+
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, BaseError> {
+        let read = self.database.begin_read().map_err(redb::Error::from)?;
+        Ok(Snapshot(Arc::new(read.open_table(ROWS).map_err(redb::Error::from)?)))
+    }
+}
+
+fn seal(key: &[u8], value: &[u8], into: &mut Vec<u8>) {
+    into.clear();
+    into.extend_from_slice(&crc32c::crc32c_append(crc32c::crc32c(key), value).to_le_bytes());
+    into.extend_from_slice(value);
+}
+
+fn unseal(key: &[u8], sealed: &[u8]) -> Value {
+    match sealed.split_first_chunk::<4>() {
+        Some((crc, value)) if u32::from_le_bytes(*crc) == crc32c::crc32c_append(crc32c::crc32c(key), value) => value.into(),
+        _ => raise(Fault::damaged(key, "its checksum does not match")),
+    }
+}
+
+/// The state as of one fold; holding it keeps its pages.
+#[derive(Clone)]
+pub(crate) struct Snapshot(Arc<ReadOnlyTable<&'static [u8], &'static [u8]>>);
+
+impl Snapshot {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Value> {
+        match self.0.get(key) {
+            Ok(found) => found.map(|guard| unseal(key, guard.value())),
+            Err(error) => raise(Fault::Unreadable(error.to_string())),
+        }
+    }
+
+    pub(crate) fn scan<'a>(&'a self, from: &[u8], to: &[u8], direction: Direction) -> Source<'a> {
+        if from >= to {
+            return Box::new(std::iter::empty());
+        }
+        let range = match self.0.range::<&[u8]>(from..to) {
+            Ok(range) => range,
+            Err(error) => raise(Fault::Unreadable(error.to_string())),
+        };
+        let entries = range.map(|entry| match entry {
+            Ok((key, sealed)) => {
+                let value = unseal(key.value(), sealed.value());
+                (Key::from(key.value()), Some(value))
+            }
+            Err(error) => raise(Fault::Unreadable(error.to_string())),
+        });
+        crate::view::ordered(entries, direction)
+    }
+}

@@ -1,0 +1,345 @@
+//! The store: one writer's group commit over the log, published pictures for readers, the fold into redb, recovery.
+//!
+//! ```text
+//!   begin(now) ─ run(command)* ─ commit ──► log append + fsync ──► publish
+//!                                   │
+//!            fold_job() ─ run (any thread) ─ finish_fold()      the checkpoint
+//! ```
+//! Everything here is synchronous and single-threaded but [`FoldJob::run`], so that a simulator can drive it call by call.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::base::{Base, BaseError, Snapshot};
+use crate::changes;
+use crate::clock::Timestamp;
+use crate::disk::Disk;
+use crate::log::{Log, LogConfig, LogError, Position};
+use crate::random::Random;
+use crate::txn::Txn;
+use crate::view::{Layer, View};
+use crate::{Change, Key};
+
+/// How a store is laid out and when it folds.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which cell (city group) the log belongs to; written into every segment.
+    pub cell: u64,
+    /// Size of a log segment, preallocated.
+    pub segment_bytes: u64,
+    /// redb's page cache.
+    pub cache_bytes: usize,
+    /// A fold is due once the recent layer holds this much.
+    pub fold_bytes: usize,
+    /// Above this the writer must refuse commands until a fold ends.
+    pub recent_bytes_max: usize,
+    /// How much log below the checkpoint is kept, for followers and for looking back.
+    pub log_kept_bytes: u64,
+    /// Seed of ids and randomness: from the operating system in production, fixed in a simulation.
+    pub seed: [u8; 32],
+}
+
+impl Options {
+    /// Sizes for a small server.
+    #[must_use]
+    pub fn with_seed(seed: [u8; 32]) -> Self {
+        Self {
+            cell: 1,
+            segment_bytes: 16 << 20,
+            cache_bytes: 128 << 20,
+            fold_bytes: 16 << 20,
+            recent_bytes_max: 128 << 20,
+            log_kept_bytes: 256 << 20,
+            seed,
+        }
+    }
+}
+
+/// Why a data folder does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("another process uses this data folder ({0}); one folder serves one process")]
+    Locked(PathBuf),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    State(#[from] BaseError),
+    #[error("the data folder cannot be used: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Whether the batch is durable is not known: the process must stop and recover from what the disk has.
+#[derive(Debug, thiserror::Error)]
+#[error("the log could not be made durable: {0}")]
+pub struct Fatal(#[from] pub LogError);
+
+/// Readers' side: the newest published picture.
+#[derive(Clone)]
+pub struct Views(Arc<ArcSwap<View>>);
+
+impl Views {
+    /// The newest picture; whole batches, durable.
+    #[must_use]
+    pub fn now(&self) -> Arc<View> {
+        self.0.load_full()
+    }
+}
+
+/// The writer's side.
+pub struct Store {
+    disk: Arc<dyn Disk>,
+    log: Log,
+    base: Arc<Base>,
+    head: View,
+    published: Views,
+    random: Random,
+    options: Options,
+    epoch: u64,
+    recent_bytes: usize,
+    folding: bool,
+    batch: Batch,
+    _lock: Box<dyn Send + Sync>,
+}
+
+#[derive(Default)]
+struct Batch {
+    now: Timestamp,
+    count: u32,
+    body: Vec<u8>,
+}
+
+/// Rough memory of an entry beyond its bytes: two shared slices and a place in a tree node.
+const ENTRY_OVERHEAD_BYTES: usize = 80;
+
+fn state_failed(error: &BaseError) -> LogError {
+    LogError::Io { what: "fold into the state file".to_owned(), source: std::io::Error::other(error.to_string()) }
+}
+
+fn entry_bytes(key: &Key, change: &Change) -> usize {
+    ENTRY_OVERHEAD_BYTES + key.len() + change.as_ref().map_or(0, |value| value.len())
+}
+
+impl Store {
+    /// Opens or creates `dir`: locks it, opens the state, replays the log after its checkpoint.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing has been changed but a torn tail of the log, which is cut.
+    pub fn open(disk: Arc<dyn Disk>, dir: &Path, options: Options) -> Result<Self, OpenError> {
+        disk.create_dir_all(dir)?;
+        let lock = disk.lock(&dir.join("lock")).map_err(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock => OpenError::Locked(dir.to_owned()),
+            _ => OpenError::Io(error),
+        })?;
+        let (base, checkpoint) = Base::open(&*disk, &dir.join("state.redb"), options.cache_bytes)?;
+        let mut recent = Layer::new();
+        let mut recent_bytes = 0;
+        let mut reached = checkpoint;
+        let config = LogConfig { segment_bytes: options.segment_bytes, cell: options.cell };
+        let log = Log::open(disk.clone(), &dir.join("log"), config, checkpoint, &mut |record| {
+            let commands = changes::decode(&record.body, record.count).map_err(|why| LogError::Corrupt {
+                segment: dir.join("log"),
+                offset: 0,
+                why: format!("the record at sequence number {} is {why}", record.first_seq),
+            })?;
+            for (key, change) in commands.into_iter().flatten() {
+                recent_bytes += entry_bytes(&key, &change);
+                recent.insert(key, change);
+            }
+            reached = Position {
+                epoch: record.epoch,
+                seq: record.first_seq + u64::from(record.count) - 1,
+                hash: record.hash,
+                time: record.time,
+            };
+            // A long log must not need as much memory as it is long.
+            if recent_bytes >= options.recent_bytes_max {
+                base.fold(&recent, reached).map_err(|error| state_failed(&error))?;
+                recent.clear();
+                recent_bytes = 0;
+            }
+            Ok(())
+        })?;
+        let head = View { recent, folding: Layer::new(), base: base.snapshot()?, position: reached };
+        Ok(Self {
+            disk,
+            log,
+            base: Arc::new(base),
+            published: Views(Arc::new(ArcSwap::from_pointee(head.clone()))),
+            random: Random::from_seed(options.seed),
+            epoch: reached.epoch.max(1),
+            head,
+            options,
+            recent_bytes,
+            folding: false,
+            batch: Batch::default(),
+            _lock: lock,
+        })
+    }
+
+    /// The handle that readers keep.
+    #[must_use]
+    pub fn views(&self) -> Views {
+        self.published.clone()
+    }
+
+    /// The last committed command.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.head.position
+    }
+
+    /// The picture that the next command will see (the open batch included).
+    #[must_use]
+    pub fn head(&self) -> &View {
+        &self.head
+    }
+
+    /// The disk below, for what lives beside the state.
+    #[must_use]
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// Randomness outside a command (the engine's own needs, under the same seed).
+    pub fn random(&mut self) -> &mut Random {
+        &mut self.random
+    }
+
+    /// Opens a batch whose commands happen at `now`, or at the last batch's time if that is later: time never runs backwards in the log.
+    pub fn begin(&mut self, now: Timestamp) {
+        assert!(self.batch.count == 0, "a batch is open: commit it first");
+        self.batch.now = now.max(self.head.position.time);
+    }
+
+    /// Runs one command in the open batch. `Ok` keeps its writes and takes a sequence number (none if nothing was written), `Err` forgets them.
+    ///
+    /// # Errors
+    /// The command's own.
+    pub fn run<T, E>(&mut self, command: impl FnOnce(&mut Txn<'_>) -> Result<T, E>) -> Result<(u64, T), E> {
+        let last = self.head.position.seq + u64::from(self.batch.count);
+        let mut txn = Txn::new(&self.head, &mut self.random, self.batch.now, last + 1);
+        let value = command(&mut txn)?;
+        let changes = txn.into_changes();
+        if changes.is_empty() {
+            return Ok((last, value));
+        }
+        changes::encode(changes.iter(), &mut self.batch.body);
+        self.batch.count += 1;
+        for (key, change) in changes {
+            self.recent_bytes += entry_bytes(&key, &change);
+            self.head.recent.insert(key, change);
+        }
+        Ok((last + 1, value))
+    }
+
+    /// Bytes of the open batch, for a writer that bounds them.
+    #[must_use]
+    pub fn batch_bytes(&self) -> usize {
+        self.batch.body.len()
+    }
+
+    /// Makes the open batch durable with one append and one sync, and publishes it. Returns how many commands it held.
+    ///
+    /// # Errors
+    /// [`Fatal`]: the caller must stop the process; nothing may be acknowledged.
+    pub fn commit(&mut self) -> Result<u32, Fatal> {
+        let count = self.batch.count;
+        if count == 0 {
+            return Ok(0);
+        }
+        self.head.position = self.log.append(self.epoch, count, self.batch.now, &self.batch.body)?;
+        self.log.sync()?;
+        self.batch.count = 0;
+        self.batch.body.clear();
+        self.publish();
+        Ok(count)
+    }
+
+    fn publish(&self) {
+        self.published.0.store(Arc::new(self.head.clone()));
+    }
+
+    /// Whether the recent layer is full: refuse commands until a fold ends.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.recent_bytes >= self.options.recent_bytes_max
+    }
+
+    /// Whether a fold should begin.
+    #[must_use]
+    pub fn fold_due(&self) -> bool {
+        !self.folding && self.recent_bytes >= self.options.fold_bytes
+    }
+
+    /// Begins a fold of everything committed so far; `None` if one runs, a batch is open, or there is nothing to fold.
+    pub fn fold_job(&mut self) -> Option<FoldJob> {
+        if self.folding || self.batch.count > 0 || self.head.recent.is_empty() {
+            return None;
+        }
+        self.folding = true;
+        self.head.folding = std::mem::take(&mut self.head.recent);
+        self.recent_bytes = 0;
+        self.publish();
+        Some(FoldJob { layer: self.head.folding.clone(), position: self.head.position, base: self.base.clone() })
+    }
+
+    /// Takes a finished fold over: readers see the new base, old log segments may go. The returned layer is big: drop it off the writer.
+    ///
+    /// # Errors
+    /// [`Fatal`] if segments could not be removed.
+    pub fn finish_fold(&mut self, done: FoldDone) -> Result<Layer, Fatal> {
+        assert!(self.folding, "a fold that nobody began has ended");
+        self.folding = false;
+        self.head.base = done.snapshot;
+        let folded = std::mem::take(&mut self.head.folding);
+        self.publish();
+        if self.log.bytes() > self.options.log_kept_bytes {
+            self.log.trim(done.position.seq + 1)?;
+        }
+        Ok(folded)
+    }
+
+    /// Folds at once, on this thread (shutdown, tests, simulation).
+    ///
+    /// # Errors
+    /// [`BaseError`] as text in a [`Fatal`].
+    pub fn fold_now(&mut self) -> Result<(), Fatal> {
+        if let Some(job) = self.fold_job() {
+            let done = job.run().map_err(|error| Fatal(state_failed(&error)))?;
+            drop(self.finish_fold(done)?);
+        }
+        Ok(())
+    }
+
+    /// Bytes in memory that the next fold will write.
+    #[must_use]
+    pub fn recent_bytes(&self) -> usize {
+        self.recent_bytes
+    }
+}
+
+/// A fold to run, on any thread.
+pub struct FoldJob {
+    layer: Layer,
+    position: Position,
+    base: Arc<Base>,
+}
+
+/// A fold that ended well.
+pub struct FoldDone {
+    snapshot: Snapshot,
+    position: Position,
+}
+
+impl FoldJob {
+    /// Writes the layer into redb in one durable commit.
+    ///
+    /// # Errors
+    /// [`BaseError`]: the state file could not be written; the log still holds everything.
+    pub fn run(self) -> Result<FoldDone, BaseError> {
+        self.base.fold(&self.layer, self.position)?;
+        Ok(FoldDone { snapshot: self.base.snapshot()?, position: self.position })
+    }
+}
