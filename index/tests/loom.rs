@@ -73,24 +73,38 @@ fn two_writers_take_turns() {
 /// A ping that lands during a refresh is in that picture or makes the next refresh take one: nobody is forgotten.
 #[test]
 fn no_ping_is_forgotten_by_the_next_refresh() {
-    explore(|| {
-        let (positions, slot) = positions(1);
-        let other = positions.insert(10).unwrap();
-        let writers = [(slot, 5), (other, 7)].map(|(slot, n)| {
-            let positions = positions.clone();
-            thread::spawn(move || positions.ping(slot, &fix(n)))
+    type Role = fn(&Positions, [Slot; 2]);
+    let roles: [Role; 3] = [
+        |positions, [slot, _]| {
+            positions.ping(slot, &fix(5));
+        },
+        |positions, [_, other]| {
+            positions.ping(other, &fix(7));
+        },
+        |positions, _| {
+            positions.refresh();
+        },
+    ];
+    for (here, there, elsewhere) in [(0, 1, 2), (1, 2, 0), (2, 0, 1)] {
+        explore(move || {
+            let (positions, slot) = positions(1);
+            let slots = [slot, positions.insert(10).unwrap()];
+            let others = [there, elsewhere].map(|role| {
+                let positions = positions.clone();
+                thread::spawn(move || roles[role](&positions, slots))
+            });
+            roles[here](&positions, slots);
+            for other in others {
+                other.join().unwrap();
+            }
+            positions.refresh();
+            // The picture decides who is considered: in an old one, both are a thousand kilometres off.
+            for n in [5, 7] {
+                let seen = positions.nearest(fix(n).point, 1, 10.0, |_| true);
+                assert_eq!(seen.first().map(|seen| seen.fix), Some(fix(n)));
+            }
         });
-        positions.refresh();
-        for writer in writers {
-            writer.join().unwrap();
-        }
-        positions.refresh();
-        // The picture decides who is considered: in an old one, both are a thousand kilometres off.
-        for n in [5, 7] {
-            let seen = positions.nearest(fix(n).point, 1, 10.0, |_| true);
-            assert_eq!(seen.first().map(|seen| seen.fix), Some(fix(n)));
-        }
-    });
+    }
 }
 
 /// A refresh that did not wait for a ping (no join between them) still has every ping that happened before it by way of the count.

@@ -1,8 +1,9 @@
 //! A client of the public API, as a stranger would write one: it knows addresses, JSON and nothing of what is behind them.
 //!
 //! [`Wire`] is the way to one server: it repeats what may be repeated and counts. [`Person`] is somebody who signed in over it. [`words`] is the
-//! JSON of the contract, as far as the simulated people read it.
+//! JSON of the contract, as far as the simulated people read it; [`errands`] are the few things that all of them do.
 
+pub mod errands;
 pub mod words;
 
 use std::sync::Arc;

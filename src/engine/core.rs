@@ -8,7 +8,7 @@ use storage::{Store, Timestamp, Txn};
 
 use super::caller::Caller;
 use super::decision::Authorize;
-use super::event::{EVENTS, StoredEvent};
+use super::event::{EVENTS, EVENTS_KEPT_FROM, KeptFrom, StoredEvent};
 use super::fault::{Fault, WriteError};
 use super::idempotency::{KEPT_MS, ONCE, ONCE_BY_EXPIRY, Once, OnceRow, StoredAnswer};
 use super::json_text;
@@ -18,6 +18,8 @@ use super::wiring::Wiring;
 
 /// One command may set off this many events, reactions' included.
 pub const EVENTS_MAX: usize = 256;
+/// Events are kept for a week.
+const EVENTS_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// A sweep removes at most this many rows a command.
 const SWEEP_MAX: usize = 1_000;
 
@@ -183,6 +185,22 @@ impl Core {
             for scope in &old {
                 ONCE.delete(tx, scope);
             }
+            Ok(())
+        });
+        swept.is_ok() && old.len() == SWEEP_MAX
+    }
+
+    /// Forgets events whose time is over; at most a thousand rows, whole commands. Returns whether there may be more.
+    pub fn sweep_events(&mut self, now: Timestamp) -> bool {
+        let oldest = now.plus_ms(-EVENTS_KEPT_MS);
+        let old: Vec<(u64, u32)> =
+            EVENTS.scan(self.store.head()).take_while(|(_, event)| event.at < oldest).take(SWEEP_MAX).map(|(key, _)| key).collect();
+        let Some(&(last, _)) = old.last() else { return false };
+        let swept = self.run(&Caller::system("sweep"), "events.sweep", |tx| -> Result<(), Fault> {
+            for key in &old {
+                EVENTS.delete(tx, key);
+            }
+            EVENTS_KEPT_FROM.put(tx, &(), &KeptFrom(last + 1));
             Ok(())
         });
         swept.is_ok() && old.len() == SWEEP_MAX

@@ -91,9 +91,9 @@ pub fn run(mut core: Core, queue: Receiver<Job>, shared: &Shared) {
                 }
             }
         }
-        let fired = core.fire_timers(now, TIMERS_MAX);
+        core.fire_timers(now, TIMERS_MAX);
         if sweeping || last_sweep.elapsed() >= SWEEP_EVERY {
-            sweeping = core.sweep_answers(now);
+            sweeping = core.sweep_answers(now) | core.sweep_events(now);
             last_sweep = Instant::now();
         }
         let committed = match core.commit() {
@@ -119,7 +119,6 @@ pub fn run(mut core: Core, queue: Receiver<Job>, shared: &Shared) {
                 return (shared.on_fatal)("the folding thread is gone");
             }
         }
-        sweeping |= fired == TIMERS_MAX;
     }
     drop(folder.jobs);
     // A fold under way ends first; then the rest goes in, so that the next start has nothing to replay.

@@ -16,6 +16,7 @@ use crate::base::{Base, BaseError, Snapshot};
 use crate::changes;
 use crate::clock::Timestamp;
 use crate::disk::Disk;
+use crate::disk::planted::{self, Bug};
 use crate::log::{Log, LogConfig, LogError, Position};
 use crate::random::Random;
 use crate::txn::Txn;
@@ -249,8 +250,14 @@ impl Store {
         if count == 0 {
             return Ok(0);
         }
+        let late = planted::is(Bug::AckBeforeSync);
+        if late {
+            self.log.sync()?; // the record before, which was acknowledged too early
+        }
         self.head.position = self.log.append(self.epoch, count, self.batch.now, &self.batch.body)?;
-        self.log.sync()?;
+        if !late {
+            self.log.sync()?;
+        }
         self.batch.count = 0;
         self.batch.body.clear();
         self.publish();
@@ -285,12 +292,14 @@ impl Store {
         Some(FoldJob { layer: self.head.folding.clone(), position: self.head.position, base: self.base.clone() })
     }
 
-    /// Takes a finished fold over: readers see the new base, old log segments may go. The returned layer is big: drop it off the writer.
+    /// Takes a finished fold over, between batches: readers see the new base, old log segments may go. The returned layer is big: drop it off the
+    /// writer.
     ///
     /// # Errors
     /// [`Fatal`] if segments could not be removed.
     pub fn finish_fold(&mut self, done: FoldDone) -> Result<Layer, Fatal> {
         assert!(self.folding, "a fold that nobody began has ended");
+        assert!(self.batch.count == 0, "readers would see an open batch: finish a fold between batches");
         self.folding = false;
         self.head.base = done.snapshot;
         let folded = std::mem::take(&mut self.head.folding);
@@ -339,7 +348,9 @@ impl FoldJob {
     /// # Errors
     /// [`BaseError`]: the state file could not be written; the log still holds everything.
     pub fn run(self) -> Result<FoldDone, BaseError> {
-        self.base.fold(&self.layer, self.position)?;
+        let mut claimed = self.position;
+        claimed.seq += u64::from(planted::is(Bug::CheckpointSeqTooHigh));
+        self.base.fold(&self.layer, claimed)?;
         Ok(FoldDone { snapshot: self.base.snapshot()?, position: self.position })
     }
 }

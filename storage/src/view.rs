@@ -36,6 +36,15 @@ pub trait Read {
     fn scan_raw<'a>(&'a self, from: &[u8], to: &[u8], direction: Direction) -> Box<dyn Iterator<Item = (Key, Value)> + 'a>;
 }
 
+impl<T: Read + ?Sized> Read for std::sync::Arc<T> {
+    fn get_raw(&self, key: &[u8]) -> Option<Value> {
+        (**self).get_raw(key)
+    }
+    fn scan_raw<'a>(&'a self, from: &[u8], to: &[u8], direction: Direction) -> Box<dyn Iterator<Item = (Key, Value)> + 'a> {
+        (**self).scan_raw(from, to, direction)
+    }
+}
+
 /// A consistent, immutable picture of the state at a position of the log.
 #[derive(Clone)]
 pub struct View {

@@ -1,5 +1,7 @@
 //! The log through its public interface, on a disk that behaves.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

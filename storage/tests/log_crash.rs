@@ -2,10 +2,12 @@
 //!
 //! Each check answers `Err` with a sentence instead of panicking, so that the planted bugs can show that it finds them.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use storage::disk::{Disk, Fault, SimDisk};
-use storage::log::{Log, LogConfig, LogError, Position, Record};
+use storage::log::{Log, LogConfig, LogError, LogReader, Position, Record};
 
 const SEGMENT_BYTES: u64 = 4096;
 const SEEDS: u64 = 12;
@@ -84,6 +86,15 @@ fn open(disk: &SimDisk, after: Position) -> Result<(Log, Vec<Record>), LogError>
     Ok((log, replayed))
 }
 
+/// From the oldest segment kept to the end there is no hole, whatever a trim was interrupted by.
+fn read_whole(disk: &SimDisk, log: &Log) -> Result<(), LogError> {
+    let mut reader = LogReader::open(Arc::new(disk.clone()), &dir(), log.first_seq())?;
+    reader.until(log.end().seq);
+    while reader.next()?.is_some() {}
+    assert_eq!(reader.position(), log.end());
+    Ok(())
+}
+
 /// How a life of the process ended.
 #[derive(Debug, PartialEq)]
 enum Ended {
@@ -101,6 +112,11 @@ fn live(disk: &SimDisk, outside: &mut Outside, chance: &mut Chance, steps: u64, 
         Err(error) => return Err(format!("does not open: {error}")),
     };
     outside.compare(&replayed)?;
+    match read_whole(disk, &log) {
+        Ok(()) => {}
+        Err(error) if excused(&error) => return Ok(Ended::Badly),
+        Err(error) => return Err(format!("does not read: {error}")),
+    }
     outside.promised.truncate(outside.checkpoint);
     outside.promised.extend(replayed);
     outside.maybe = None;
@@ -260,18 +276,44 @@ fn a_flipped_bit_is_noticed_or_harmless() {
     assert!(noticed >= 2 * 512 + records, "only {noticed} noticed");
 }
 
+/// A record loses a whole sector, as by a lost write; later ones prove that it was synced, in the next segment or in the same one.
 #[test]
 fn a_record_cut_off_in_the_middle_of_the_log_is_not_an_end() {
-    let (disk, _) = at_rest();
-    // The second record loses a whole sector, as by a lost write: later ones prove that it was synced.
-    let path = dir().join("00000000000000000001.log");
-    let file = disk.open(&path, storage::disk::Open::Write).unwrap();
-    file.write_at(1024, &[0; 512]).unwrap();
-    let error = open(&disk, Position::ZERO).err().unwrap();
-    assert!(matches!(error, LogError::Corrupt { offset: 592, .. }), "{error}");
-    let text = error.to_string();
-    for helps in ["00000000000000000001.log", "byte 592", "medina restore"] {
-        assert!(text.contains(helps), "{text}");
+    for (segment, record_at) in [("00000000000000000001.log", 592), ("00000000000000000005.log", 512)] {
+        let (disk, _) = at_rest();
+        let file = disk.open(&dir().join(segment), storage::disk::Open::Write).unwrap();
+        file.write_at(1024, &[0; 512]).unwrap();
+        let error = open(&disk, Position::ZERO).err().unwrap();
+        assert!(matches!(error, LogError::Corrupt { offset, .. } if offset == record_at), "{error}");
+        let text = error.to_string();
+        for helps in [segment, &format!("byte {record_at}"), "medina restore"] {
+            assert!(text.contains(helps), "{text}");
+        }
+    }
+}
+
+/// A process that dies between the rename of a new segment and the sync of its folder leaves a name that is not durable; the next one
+/// must not write records under it as if it were.
+#[test]
+fn a_segment_found_by_name_is_made_durable_first() {
+    let disk = SimDisk::new(1);
+    let (mut log, _) = open(&disk, Position::ZERO).unwrap();
+    let append = |log: &mut Log, call| {
+        disk.fail_call(call, Fault::Eio);
+        let written = log.append(1, 1, log.end().time, &[1; 2500]).and_then(|_| log.sync());
+        written.is_ok()
+    };
+    assert!(append(&mut log, 1000));
+    // File, zeros, sync, header, sync, rename, and then:
+    assert!(!append(&mut log, 7), "the folder's sync fails");
+    assert_eq!(disk.list(&dir()).unwrap().len(), 2, "but the name is there");
+    disk.restart_process();
+    let (mut log, _) = open(&disk, Position::ZERO).unwrap();
+    assert!(append(&mut log, 1000));
+    for seed in 0..20 {
+        let image = disk.fork(seed);
+        image.reboot();
+        assert_eq!(open(&image, Position::ZERO).unwrap().1.len(), 2, "seed {seed}");
     }
 }
 

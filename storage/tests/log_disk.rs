@@ -1,5 +1,7 @@
 //! The two disks: one contract; and what the simulated one does when it breaks.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;

@@ -179,9 +179,9 @@ impl Cell {
     /// Takes the writer's turn; answers the state without the mark.
     fn begin(&self) -> u32 {
         loop {
-            // One step instead of look-and-swap: marking what is marked already changes nothing.
-            let state = self.state.fetch_or(WRITING, Ordering::Acquire);
-            if state & WRITING == 0 {
+            let state = self.state.load(Ordering::Relaxed) & !WRITING;
+            let marked = self.state.compare_exchange_weak(state, state | WRITING, Ordering::Acquire, Ordering::Relaxed);
+            if marked.is_ok() {
                 return state;
             }
             give_way();

@@ -1,0 +1,194 @@
+//! Accounts and presence; and how dispatch moves a courier's hands.
+
+use serde_json::json;
+use storage::{Read, Timestamp};
+
+use super::machine::{self, Account, Command};
+use super::model::{Availability, CAPACITY_MAX, COURIERS, Courier, CourierId, PRESENCES, Presence, Refusal, Status, Vehicle};
+use super::views;
+use crate::city::cities::{self, CityId};
+use crate::city::dispatch;
+use crate::city::place::Place;
+use crate::engine::{Caller, Denied, Event, Fault, Question, Resource, Tx, UserId};
+use crate::people::users::{self, Role};
+
+/// A courier's account or presence changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CourierChanged {
+    pub courier: CourierId,
+    pub city: CityId,
+    pub status: Status,
+    pub availability: Availability,
+}
+
+impl Event for CourierChanged {
+    fn name(&self) -> &'static str {
+        "CourierChanged"
+    }
+    fn topics(&self) -> Vec<String> {
+        vec![format!("courier:{}", self.courier), format!("city:{}", self.city)]
+    }
+    fn data(&self) -> serde_json::Value {
+        json!({"courier_id": self.courier.to_string(), "status": self.status, "presence": self.availability})
+    }
+}
+
+/// A question about a courier.
+#[must_use]
+pub fn question(action: &'static str, id: CourierId, courier: &Courier) -> Question {
+    let resource = Resource::new("Courier", id).with("user", courier.user.to_string()).with("city", courier.city.to_string());
+    Question::new(action, resource)
+}
+
+/// The courier that the caller is.
+///
+/// # Errors
+/// [`Denied::Forbidden`] for somebody who is none.
+pub fn of_caller(read: &(impl Read + ?Sized), caller: &Caller) -> Result<(CourierId, Courier), Denied> {
+    let user = caller.user_id().ok_or(Denied::Unauthenticated)?;
+    views::of_user(read, user).ok_or(Denied::Forbidden)
+}
+
+/// Who wants to be, or is made, a courier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewCourier {
+    /// `None`: the caller.
+    pub user: Option<UserId>,
+    pub city: CityId,
+    pub vehicle: Vehicle,
+    pub capacity: u32,
+    pub plate: Option<String>,
+}
+
+/// Makes a courier: active if an administrator asks, pending if they ask for themselves.
+///
+/// # Errors
+/// [`Refusal::Exists`], [`Refusal::CityUnknown`], [`Refusal::UserUnknown`]; [`Refusal::Denied`].
+pub fn create(tx: &mut Tx, new: NewCourier) -> Result<(CourierId, Courier), Refusal> {
+    assert!((1..=CAPACITY_MAX).contains(&new.capacity), "the edge checks the capacity");
+    let caller = tx.caller().user_id();
+    let user = new.user.or(caller).ok_or(Denied::Unauthenticated)?;
+    let id: CourierId = tx.new_id();
+    let by_admin = caller.is_none() || caller.and_then(|caller| users::get(tx, caller)).is_some_and(|caller| caller.has(Role::Admin));
+    let status = if by_admin { Status::Active } else { Status::Pending };
+    let courier = Courier {
+        user,
+        city: new.city,
+        vehicle: new.vehicle,
+        capacity: new.capacity,
+        plate: new.plate,
+        status,
+        version: 1,
+        created_at: tx.now(),
+    };
+    tx.authorize(&question("couriers.create", id, &courier))?;
+    cities::get(tx, new.city).ok_or(Refusal::CityUnknown)?;
+    users::get(tx, user).ok_or(Refusal::UserUnknown)?;
+    if views::of_user(tx, user).is_some() {
+        return Err(Refusal::Exists);
+    }
+    COURIERS.put(tx, &id, &courier);
+    users::bind_courier(tx, user, id.as_u128()).map_err(|_| Refusal::UserUnknown)?;
+    activated(tx, &courier)?;
+    changed(tx, id, &courier, Availability::Offline);
+    Ok((id, courier))
+}
+
+fn activated(tx: &mut Tx, courier: &Courier) -> Result<(), Refusal> {
+    match courier.status {
+        Status::Active => users::grant_role(tx, courier.user, Role::Courier).map_err(|_| Refusal::UserUnknown),
+        Status::Pending | Status::Suspended => Ok(()),
+    }
+}
+
+fn changed(tx: &mut Tx, id: CourierId, courier: &Courier, availability: Availability) {
+    tx.emit(CourierChanged { courier: id, city: courier.city, status: courier.status, availability });
+}
+
+/// Changes an account. Somebody who may no longer work is taken off offers, and offline as soon as their hands are empty.
+///
+/// # Errors
+/// [`Refusal::Unknown`], [`Refusal::Stale`] for an old `if_match`, [`Refusal::HasActiveOrders`] for a move to another city; [`Refusal::Denied`].
+pub fn edit(tx: &mut Tx, id: CourierId, if_match: Option<u64>, change: impl FnOnce(&mut Courier)) -> Result<Courier, Refusal> {
+    let before = views::get(tx, id).ok_or(Refusal::Unknown)?;
+    tx.authorize(&question("couriers.edit", id, &before))?;
+    if if_match.is_some_and(|version| version != before.version) {
+        return Err(Refusal::Stale { current: before.version });
+    }
+    let mut courier = before.clone();
+    change(&mut courier);
+    if courier == before {
+        return Ok(before);
+    }
+    cities::get(tx, courier.city).ok_or(Refusal::CityUnknown)?;
+    if courier.city != before.city && !views::presence(tx, id).carries.is_empty() {
+        return Err(Refusal::HasActiveOrders);
+    }
+    courier.version += 1;
+    COURIERS.put(tx, &id, &courier);
+    if courier.status != Status::Active || courier.city != before.city {
+        dispatch::offers::void_of(tx, id, "the account changed");
+        stop_work(tx, id);
+    }
+    activated(tx, &courier)?;
+    let availability = views::presence(tx, id).availability;
+    changed(tx, id, &courier, availability);
+    Ok(courier)
+}
+
+/// No new jobs; what is in their hands they bring.
+fn stop_work(tx: &mut Tx, id: CourierId) {
+    let mut presence = views::presence(tx, id);
+    if presence.availability != Availability::Offline {
+        presence.availability = if presence.carries.is_empty() { Availability::Offline } else { Availability::Break };
+        presence.changed_at = tx.now();
+        PRESENCES.put(tx, &id, &presence);
+    }
+}
+
+/// What a courier says they do now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Report {
+    pub availability: Availability,
+    pub until: Option<Timestamp>,
+    pub position: Option<Place>,
+}
+
+/// The caller says what they do now. Who stops takes no offer with them; who starts is looked at for what found nobody.
+///
+/// # Errors
+/// [`Refusal::NotActive`], [`Refusal::HasActiveOrders`], [`Refusal::UntilPassed`]; [`Refusal::Denied`].
+pub fn report(tx: &mut Tx, report: Report) -> Result<(CourierId, Courier, Presence), Refusal> {
+    let (id, courier) = of_caller(tx, tx.caller())?;
+    tx.authorize(&question("couriers.presence", id, &courier))?;
+    if report.availability != Availability::Online {
+        dispatch::offers::void_of(tx, id, "the courier stopped work");
+    }
+    let Report { availability, until, position } = report;
+    let presence = apply(tx, id, &Command::Report { availability, until, position })?;
+    if availability == Availability::Online {
+        dispatch::jobs::somebody_free(tx, courier.city);
+    }
+    changed(tx, id, &courier, availability);
+    Ok((id, courier, presence))
+}
+
+/// Moves a courier's presence or hands. Part of another, decided command.
+///
+/// # Errors
+/// The machine's refusal; [`Refusal::Unknown`] for nobody.
+pub fn apply(tx: &mut Tx, id: CourierId, command: &Command) -> Result<Presence, Refusal> {
+    let courier = views::get(tx, id).ok_or(Refusal::Unknown)?;
+    let account = Account { status: courier.status, capacity: courier.capacity };
+    let presence = machine::apply(&views::presence(tx, id), account, command, tx.now())?;
+    PRESENCES.put(tx, &id, &presence);
+    Ok(presence)
+}
+
+/// [`apply`] where a refusal would mean that job and hands disagree.
+///
+/// # Errors
+/// [`Fault`]: a bug.
+pub fn must_apply(tx: &mut Tx, id: CourierId, command: &Command) -> Result<Presence, Fault> {
+    apply(tx, id, command).map_err(|refusal| Fault::new(format!("the hands of {id} and dispatch disagree on {command:?}: {refusal}")))
+}

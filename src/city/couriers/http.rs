@@ -1,0 +1,271 @@
+//! `/v1/couriers…`
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use storage::{Direction, Timestamp};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::commands::{self, NewCourier, Report};
+use super::model::{Availability, CAPACITY_MAX, COURIERS, COURIERS_BY_CITY, COURIERS_BY_ID, Courier, CourierId, Presence, Refusal, Status, Vehicle};
+use super::views;
+use crate::city::cities::CityId;
+use crate::city::patch::Patch;
+use crate::city::tracking::Tracking;
+use crate::city::field;
+use crate::edge::{Command, Ctx, P, Page, PageQuery, Path, Problem, Query};
+use crate::engine::{Question, Resource, UserId};
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (status, code) = match refusal {
+            Refusal::Denied(denied) => return denied.into(),
+            Refusal::CityUnknown => return Self::invalid("/city_id", "unknown_city", refusal.to_string()),
+            Refusal::UserUnknown => return Self::invalid("/user_id", "unknown_user", refusal.to_string()),
+            Refusal::UntilPassed => return Self::invalid("/until", "in_the_past", refusal.to_string()),
+            Refusal::Stale { current } => return Self::new(412, "precondition_failed", refusal.to_string()).with("version", current),
+            Refusal::Unknown => return Self::not_found(),
+            Refusal::Exists => (409, "courier_exists"),
+            Refusal::NotActive => (409, "courier_not_active"),
+            Refusal::HasActiveOrders => (409, "has_active_orders"),
+            Refusal::NotOnline => (409, "courier_not_online"),
+            Refusal::Asked | Refusal::NotAsked => (409, "offer_taken"),
+            Refusal::Full => (409, "courier_full"),
+            Refusal::NotCarried => (409, "not_carried"),
+        };
+        Self::new(status, code, refusal.to_string())
+    }
+}
+
+/// A courier.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct CourierView {
+    #[schema(value_type = String, example = "cou_01h455vb4pex5vsknk084sn02q")]
+    pub id: CourierId,
+    #[schema(value_type = String)]
+    pub user_id: UserId,
+    #[schema(value_type = String)]
+    pub city_id: CityId,
+    pub vehicle: Vehicle,
+    pub capacity: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plate: Option<String>,
+    pub status: Status,
+    pub presence: Availability,
+    /// Units in their hands.
+    pub load: u32,
+    pub version: u64,
+    pub created_at: String,
+}
+
+impl CourierView {
+    fn of(id: CourierId, courier: Courier, presence: &Presence) -> Self {
+        Self {
+            id,
+            user_id: courier.user,
+            city_id: courier.city,
+            vehicle: courier.vehicle,
+            capacity: courier.capacity,
+            plate: courier.plate,
+            status: courier.status,
+            presence: presence.availability,
+            load: presence.load(),
+            version: courier.version,
+            created_at: courier.created_at.to_string(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateBody {
+    /// The caller, if left out.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    user_id: Option<UserId>,
+    #[schema(value_type = String)]
+    city_id: CityId,
+    vehicle: Vehicle,
+    /// In units of an order's size, 1 to 100.
+    capacity: u32,
+    #[serde(default)]
+    plate: Option<String>,
+}
+
+fn capacity(capacity: u32) -> Result<u32, field::Invalid> {
+    field::within("/capacity", capacity, 1..=CAPACITY_MAX)
+}
+
+fn plate(plate: &str) -> Result<String, field::Invalid> {
+    field::line("/plate", plate, 20)
+}
+
+/// Makes a courier: active and with the role if an administrator asks, pending if they ask for themselves.
+#[utoipa::path(post, path = "/v1/couriers", tag = "couriers", request_body = CreateBody, responses((status = 201, body = CourierView)))]
+async fn create(command: Command<CreateBody>) -> Result<Response, Problem> {
+    command
+        .run_versioned("couriers.create", StatusCode::CREATED, |tx, body| {
+            let new = NewCourier {
+                user: body.user_id,
+                city: body.city_id,
+                vehicle: body.vehicle,
+                capacity: capacity(body.capacity)?,
+                plate: body.plate.as_deref().map(plate).transpose()?,
+            };
+            let (id, courier) = commands::create(tx, new)?;
+            let version = courier.version;
+            Ok((CourierView::of(id, courier, &Presence::default()), version))
+        })
+        .await
+}
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    #[param(value_type = Option<String>)]
+    #[serde(default)]
+    city_id: Option<CityId>,
+    #[serde(default)]
+    status: Option<Status>,
+    #[serde(default)]
+    presence: Option<Availability>,
+    #[serde(default)]
+    limit: Option<usize>,
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+/// Couriers, newest first.
+#[utoipa::path(get, path = "/v1/couriers", tag = "couriers", params(ListQuery), responses((status = 200, body = Page<CourierView>)))]
+async fn list(Query(query): Query<ListQuery>, ctx: Ctx) -> Result<Json<Page<CourierView>>, Problem> {
+    let page = PageQuery { limit: query.limit, cursor: query.cursor };
+    let (limit, after) = (page.limit()?, page.after()?);
+    ctx.authorize(&Question::new("couriers.list", Resource::new("Courier", "*")))?;
+    let view = &*ctx.view;
+    let rows: Box<dyn Iterator<Item = (Vec<u8>, CourierId, Courier)>> = match query.city_id {
+        Some(city) => Box::new(COURIERS.page(view, &COURIERS_BY_CITY, &city, after.as_deref(), Direction::Backward)),
+        None => Box::new(COURIERS.page(view, &COURIERS_BY_ID, &(), after.as_deref(), Direction::Backward)),
+    };
+    let shown = rows.filter_map(|(cursor, id, courier)| {
+        let presence = views::presence(view, id);
+        let wanted = query.status.is_none_or(|status| status == courier.status) && query.presence.is_none_or(|wanted| wanted == presence.availability);
+        wanted.then(|| (cursor, CourierView::of(id, courier, &presence)))
+    });
+    Ok(Json(Page::from_scan(shown, limit)))
+}
+
+/// The caller's own account.
+#[utoipa::path(get, path = "/v1/couriers/me", tag = "couriers", responses((status = 200, body = CourierView)))]
+async fn me(ctx: Ctx) -> Result<Json<CourierView>, Problem> {
+    let (id, courier) = commands::of_caller(&*ctx.view, &ctx.caller)?;
+    let presence = views::presence(&*ctx.view, id);
+    Ok(Json(CourierView::of(id, courier, &presence)))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EditBody {
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    city_id: Patch<CityId>,
+    #[serde(default)]
+    #[schema(value_type = Option<Vehicle>)]
+    vehicle: Patch<Vehicle>,
+    #[serde(default)]
+    #[schema(value_type = Option<u32>)]
+    capacity: Patch<u32>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    plate: Patch<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<Status>)]
+    status: Patch<Status>,
+}
+
+impl EditBody {
+    fn apply(self, courier: &mut Courier) -> Result<(), field::Invalid> {
+        self.city_id.apply("/city_id", &mut courier.city, Ok)?;
+        self.vehicle.apply("/vehicle", &mut courier.vehicle, Ok)?;
+        self.capacity.apply("/capacity", &mut courier.capacity, capacity)?;
+        self.plate.apply_or_clear(&mut courier.plate, |text| plate(&text).map(Some))?;
+        self.status.apply("/status", &mut courier.status, Ok)
+    }
+}
+
+/// Changes an account (a merge patch).
+#[utoipa::path(patch, path = "/v1/couriers/{id}", tag = "couriers", params(("id" = String, Path)), request_body = EditBody, responses((status = 200, body = CourierView)))]
+async fn edit(Path(id): Path<CourierId>, command: Command<EditBody>) -> Result<Response, Problem> {
+    let if_match = command.if_match();
+    command
+        .run_versioned("couriers.edit", StatusCode::OK, move |tx, body| {
+            // What is invalid is said before who may: the contract's order.
+            let mut patched = views::get(tx, id).ok_or_else(Problem::not_found)?;
+            body.apply(&mut patched)?;
+            let courier = commands::edit(tx, id, if_match, move |courier| *courier = patched)?;
+            let version = courier.version;
+            Ok((CourierView::of(id, courier, &views::presence(tx, id)), version))
+        })
+        .await
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PresenceBody {
+    status: Availability,
+    #[serde(default)]
+    position: Option<P>,
+    /// Nothing is planned to be picked up after this.
+    #[serde(default)]
+    until: Option<String>,
+}
+
+/// What a courier does now.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct PresenceView {
+    #[schema(value_type = String)]
+    pub courier_id: CourierId,
+    pub status: Availability,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<P>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Units in their hands.
+    pub load: u32,
+}
+
+fn parse_report(body: &PresenceBody) -> Result<Report, Problem> {
+    let position = body.position.map(|position| position.check("/position")).transpose()?.map(Into::into);
+    let until = body.until.as_deref().map(|text| text.parse::<Timestamp>().map_err(|error| Problem::invalid("/until", "not_a_time", error.to_string()))).transpose()?;
+    Ok(Report { availability: body.status, until, position })
+}
+
+/// Begins or ends work.
+#[utoipa::path(put, path = "/v1/couriers/me/presence", tag = "couriers", request_body = PresenceBody, responses((status = 200, body = PresenceView)))]
+async fn presence(State(tracking): State<Arc<Tracking>>, command: Command<PresenceBody>) -> Result<Response, Problem> {
+    command
+        .run("couriers.presence", StatusCode::OK, move |tx, body| {
+            let report = parse_report(&body)?;
+            let (courier_id, _, presence) = commands::report(tx, report)?;
+            // The map is a hint: should this command fail after all, the writer still decides by the rows.
+            tracking.follow(courier_id, &presence, report.position, tx.now());
+            Ok(PresenceView {
+                courier_id,
+                status: presence.availability,
+                position: tracking.position(courier_id).map(|live| live.point.into()),
+                until: presence.until.map(|until| until.to_string()),
+                load: presence.load(),
+            })
+        })
+        .await
+}
+
+/// The routes of couriers.
+pub fn routes(tracking: Arc<Tracking>) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(me)).routes(routes!(edit)).routes(routes!(presence)).with_state(tracking)
+}

@@ -1,0 +1,234 @@
+//! Commands on jobs: what others ask of dispatch, and what the dispatcher finds out. All are part of a decided command.
+
+use storage::{Read, Timestamp};
+
+use super::event::{Happened, RouteChanged, What};
+use super::machine::job::{self, Command};
+use super::model::{DECISIONS, Decision, JOBS, JOBS_BY_SUBJECT, JOBS_STRANDED, Job, JobId, JobState, Pause, Refusal, Request, SubjectId, Verdict};
+use super::offers;
+use super::policy::Plan;
+use crate::city::cities::CityId;
+use crate::city::couriers::{self, CourierId, machine};
+use crate::engine::{Fault, FiredTimer, Timer, Tx};
+
+/// Ends a job's pause. Wire it to [`on_look`].
+pub const TIMER_LOOK: &str = "dispatch.look";
+/// Kind of entry on the operators' list.
+pub const ATTENTION: &str = "unassigned";
+
+/// The first retry when nobody was there; doubled up to the longest.
+const RETRY_S: i64 = 5;
+const RETRY_S_MAX: i64 = 60;
+/// Misses, or refusals, after which operators are told.
+const TOLD_AFTER: u32 = 4;
+/// Ready and without a courier for this long: given up.
+pub const GIVE_UP_S: i64 = 3_600;
+/// Jobs that are looked at at once when one courier comes free; the rest have their timers.
+const WOKEN_MAX: usize = 4;
+
+/// The job about a subject.
+#[must_use]
+pub fn of_subject(read: &(impl Read + ?Sized), subject: u128) -> Option<(JobId, Job)> {
+    JOBS.find(read, &JOBS_BY_SUBJECT, &subject).next()
+}
+
+fn must_exist(tx: &Tx, subject: u128) -> Result<(JobId, Job), Refusal> {
+    of_subject(tx, subject).ok_or(Refusal::NoJob)
+}
+
+/// Runs the machine and keeps the look timer in step with the pause.
+pub(super) fn step(tx: &mut Tx, id: JobId, command: &Command) -> Result<Job, Refusal> {
+    let before = JOBS.get(tx, &id);
+    let mut job = job::apply(before.as_ref(), command, tx.now())?;
+    let wanted = match job.state {
+        JobState::Waiting { pause: Some((_, until)) } => Some(until),
+        JobState::Waiting { pause: None }
+        | JobState::Offered { .. }
+        | JobState::Assigned { .. }
+        | JobState::Done { .. }
+        | JobState::Withdrawn
+        | JobState::Unassignable => None,
+    };
+    if let Some(timer) = job.look.take_if(|timer| wanted != Some(timer.at)) {
+        tx.cancel(timer);
+    }
+    if let (Some(at), None) = (wanted, job.look) {
+        job.look = Some(tx.schedule(at, Timer::new(TIMER_LOOK, id.as_u128())));
+    }
+    JOBS.put(tx, &id, &job);
+    Ok(job)
+}
+
+/// Somebody wants something brought. A second request about the same subject changes nothing while the first is under way, and begins anew after it
+/// was withdrawn or found nobody.
+///
+/// # Errors
+/// [`Refusal::NotWhile`] once it was brought.
+pub fn request(tx: &mut Tx, request: Request) -> Result<JobId, Refusal> {
+    let id = match of_subject(tx, request.subject) {
+        Some((id, _)) => id,
+        None => tx.new_id(),
+    };
+    step(tx, id, &Command::Request(request)).map(|_| id)
+}
+
+/// It will be ready at another time than thought.
+///
+/// # Errors
+/// [`Refusal::NoJob`]; [`Refusal::NotWhile`] once the job is over.
+pub fn ready_changed(tx: &mut Tx, subject: u128, ready_at: Timestamp) -> Result<(), Refusal> {
+    let (id, before) = must_exist(tx, subject)?;
+    let job = step(tx, id, &Command::ReadyAt(ready_at))?;
+    if let JobState::Assigned { courier, .. } = job.state
+        && before.request.ready_at != ready_at
+    {
+        tx.emit(RouteChanged { courier });
+    }
+    Ok(())
+}
+
+/// It need not be brought any more. Nothing happens if there is no job, or it is over.
+pub fn withdraw(tx: &mut Tx, subject: u128) {
+    let Some((id, job)) = of_subject(tx, subject) else { return };
+    match job.state {
+        JobState::Offered { offer } => offers::void(tx, offer, None, "the job was withdrawn"),
+        JobState::Assigned { courier, .. } => put_down(tx, courier, subject, false),
+        JobState::Waiting { .. } | JobState::Unassignable => (),
+        JobState::Done { .. } | JobState::Withdrawn => return,
+    }
+    tx.settle_attention(ATTENTION, &SubjectId::from_u128(subject).to_string());
+    step(tx, id, &Command::Withdraw).expect("only a job that is done or withdrawn cannot be withdrawn, and those returned above");
+    if !matches!(job.state, JobState::Waiting { .. } | JobState::Unassignable) {
+        somebody_free(tx, job.request.city);
+    }
+}
+
+/// The courier has it in the bag.
+///
+/// # Errors
+/// [`Refusal::NoJob`], [`Refusal::NotWhile`], [`Refusal::NotTheirs`].
+pub fn picked_up(tx: &mut Tx, subject: u128, courier: CourierId) -> Result<(), Refusal> {
+    let (id, _) = must_exist(tx, subject)?;
+    step(tx, id, &Command::PickUp { courier })?;
+    move_hands(tx, courier, &machine::Command::PickUp { subject });
+    Ok(())
+}
+
+/// The courier gives it back; another is looked for, and this one is not asked again.
+///
+/// # Errors
+/// [`Refusal::NoJob`], [`Refusal::NotWhile`], [`Refusal::NotTheirs`].
+pub fn release(tx: &mut Tx, subject: u128, courier: CourierId, reason: &str) -> Result<(), Refusal> {
+    let (id, _) = must_exist(tx, subject)?;
+    let job = step(tx, id, &Command::Release { courier })?;
+    put_down(tx, courier, subject, false);
+    let city = job.request.city;
+    tx.emit(Happened { city, what: What::Unassigned { subject, courier, reason: reason.to_owned() } });
+    tell_operators(tx, &job);
+    somebody_free(tx, city);
+    Ok(())
+}
+
+/// It was brought.
+///
+/// # Errors
+/// [`Refusal::NoJob`], [`Refusal::NotWhile`] unless somebody had it.
+pub fn finished(tx: &mut Tx, subject: u128) -> Result<(), Refusal> {
+    let (id, _) = must_exist(tx, subject)?;
+    let job = step(tx, id, &Command::Finish)?;
+    let JobState::Done { courier } = job.state else { unreachable!("the machine finishes into Done") };
+    put_down(tx, courier, subject, true);
+    somebody_free(tx, job.request.city);
+    Ok(())
+}
+
+fn put_down(tx: &mut Tx, courier: CourierId, subject: u128, delivered: bool) {
+    move_hands(tx, courier, &machine::Command::PutDown { subject, delivered });
+    tx.emit(RouteChanged { courier });
+}
+
+/// Job and hands change in the same commit, always together: a refusal here is a bug, and the command is aborted by it.
+pub(super) fn move_hands(tx: &mut Tx, courier: CourierId, command: &machine::Command) {
+    if let Err(refusal) = couriers::commands::apply(tx, courier, command) {
+        panic!("the hands of {courier} and dispatch disagree on {command:?}: {refusal}");
+    }
+}
+
+/// A courier can be asked (again): the jobs that have waited longest for anybody are looked at now.
+pub fn somebody_free(tx: &mut Tx, city: CityId) {
+    let stranded: Vec<JobId> = JOBS.keys(tx, &JOBS_STRANDED, &city).take(WOKEN_MAX).collect();
+    for id in stranded {
+        step(tx, id, &Command::Look).expect("the index holds waiting jobs only");
+    }
+}
+
+/// Handler of [`TIMER_LOOK`].
+///
+/// # Errors
+/// None: a timer that came too late finds nothing to do.
+pub fn on_look(tx: &mut Tx, timer: &FiredTimer) -> Result<(), Fault> {
+    let id = JobId::from_u128(timer.subject);
+    match JOBS.get(tx, &id).map(|job| job.state) {
+        Some(JobState::Waiting { pause: Some(_) }) => step(tx, id, &Command::Look).map(drop).map_err(|refusal| Fault::new(refusal.to_string())),
+        Some(JobState::Waiting { pause: None } | JobState::Offered { .. } | JobState::Assigned { .. } | JobState::Done { .. } | JobState::Withdrawn | JobState::Unassignable)
+        | None => Ok(()),
+    }
+}
+
+/// The dispatcher found that it is too early: looked at again at `until`.
+///
+/// # Errors
+/// [`Refusal::NotWhile`] if a job is not due any more.
+pub fn later(tx: &mut Tx, jobs: &[JobId], until: Timestamp) -> Result<(), Refusal> {
+    jobs.iter().try_for_each(|id| {
+        // The view was behind: what became ready meanwhile is looked at again at once.
+        let until = until.max(tx.now().plus_ms(1));
+        step(tx, *id, &Command::Pause { pause: Pause::Early, until }).map(drop)
+    })
+}
+
+/// The dispatcher found nobody: kept as a decision, retried later and later, told to the operators, given up after an hour.
+///
+/// # Errors
+/// [`Refusal::NotWhile`] if a job is not due any more.
+pub fn nobody(tx: &mut Tx, plan: &Plan, policy: &str) -> Result<(), Refusal> {
+    let now = tx.now();
+    for id in &plan.jobs {
+        let before = JOBS.get(tx, id).ok_or(Refusal::NoJob)?;
+        let pause_s = RETRY_S.saturating_mul(1 << before.misses.min(10)).min(RETRY_S_MAX);
+        let job = step(tx, *id, &Command::Pause { pause: Pause::Nobody, until: now.plus_s(pause_s) })?;
+        tell_operators(tx, &job);
+        if now.ms_since(job.request.ready_at.max(job.created_at)) >= GIVE_UP_S * 1000 {
+            let job = step(tx, *id, &Command::GiveUp)?;
+            tx.emit(Happened { city: job.request.city, what: What::Unassignable { subject: job.request.subject } });
+        }
+    }
+    keep_decision(tx, plan, policy, Verdict::Nobody)?;
+    Ok(())
+}
+
+fn tell_operators(tx: &mut Tx, job: &Job) {
+    if job.misses + job.round >= TOLD_AFTER {
+        let subject = SubjectId::from_u128(job.request.subject).to_string();
+        let reason = format!("no courier yet: {} refused, {} looks found nobody", job.refused.len(), job.misses);
+        tx.attention(ATTENTION, &subject, reason, &["assign", "cancel"]);
+    }
+}
+
+/// Writes down why.
+pub(super) fn keep_decision(tx: &mut Tx, plan: &Plan, policy: &str, verdict: Verdict) -> Result<super::model::DecisionId, Refusal> {
+    let jobs: Vec<Job> = plan.jobs.iter().map(|id| JOBS.get(tx, id).ok_or(Refusal::NoJob)).collect::<Result<_, _>>()?;
+    let id = tx.new_id();
+    let decision = Decision {
+        at: tx.now(),
+        policy: policy.to_owned(),
+        jobs: plan.jobs.clone(),
+        subjects: jobs.iter().map(|job| job.request.subject).collect(),
+        round: jobs.iter().map(|job| job.round).max().unwrap_or(0),
+        radius_m: plan.radius_m,
+        candidates: plan.candidates.clone(),
+        verdict,
+    };
+    DECISIONS.put(tx, &id, &decision);
+    Ok(id)
+}

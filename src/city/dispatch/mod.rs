@@ -1,0 +1,54 @@
+//! Who brings it: jobs look for couriers.
+//!
+//! Dispatch knows *jobs* (subject, pickup, drop-off, ready time, size, pay), not orders; whoever wants something brought asks with
+//! [`jobs::request`] and follows [`Happened`].
+//!
+//! ```text
+//!   job        request
+//!                 │
+//!                 ▼        offer               accept                 finish
+//!        ┌──► Waiting ───────────► Offered ───────────► Assigned ───────────► Done
+//!        │     │ ▲ ▲                  │                    │
+//!        │     │ │ └── decline, lapse, void ◄──┘            │
+//!        │     │ └──────────── release (not that courier again)
+//!        │     │ give up
+//!        │     ▼
+//!        └── Unassignable           Waiting | Offered | Assigned | Unassignable ── withdraw ──► Withdrawn
+//!   request again
+//!
+//!   Waiting is due (a dispatcher looks now) or paused (a durable timer makes it due): too early, or nobody was there.
+//!
+//!   offer      Made ── accept ──► Accepted
+//!               ├──── decline ──► Declined      ┐ remembered: another courier is asked, farther away
+//!               ├──── deadline ─► Lapsed        ┘
+//!               └──── void ─────► Withdrawn       the job went, the courier went, or nobody saw it within 10 s: not the courier's fault
+//! ```
+//!
+//! The dispatcher is stateless: it wakes at every commit, reads the due jobs from a view, plans outside the writer, and hands each result to a
+//! command that checks again what it relies on. A crash between the two loses nothing: the job is still due.
+//!
+//! Reading order: [`model`], [`machine`] (both graphs), [`travel`], [`route`], [`score`], [`policy`] (who is asked, pure), [`scene`] (what a policy sees),
+//! [`jobs`] and [`offers`] (commands), [`dispatcher`], [`views`], [`http`].
+
+pub mod desk;
+pub mod dispatcher;
+pub mod event;
+pub mod http;
+pub mod jobs;
+pub mod machine;
+pub mod model;
+pub mod offers;
+pub mod policy;
+pub mod route;
+pub mod scene;
+pub mod score;
+pub mod travel;
+pub mod views;
+
+pub use desk::Desk;
+pub use dispatcher::Dispatcher;
+pub use event::{Happened, RouteChanged, What};
+pub use http::{Services, routes};
+pub use jobs::{finished, on_look, picked_up, ready_changed, release, request, withdraw};
+pub use model::{Job, JobId, JobState, Offer, OfferId, OfferState, Refusal, Request};
+pub use offers::{on_deadline, on_unseen};

@@ -1,0 +1,61 @@
+//! Who may be asked at all. The policy asks it on a view, the writer again on the truth.
+
+use storage::Timestamp;
+
+use super::Rules;
+use crate::city::couriers::{Availability, Courier, CourierId, Presence, Status};
+use crate::city::dispatch::model::{Job, RefusedBecause, WhyNot};
+
+/// Somebody who did not answer, or was not reached, is not asked about the same job again for this long.
+pub const SILENCE_REMEMBERED_S: i64 = 120;
+/// Somebody who said no.
+pub const NO_REMEMBERED_S: i64 = 600;
+
+/// Why this courier cannot be asked to bring this job, as far as rows tell.
+#[must_use]
+pub fn why_not(job: &Job, id: CourierId, account: &Courier, presence: &Presence, rules: &Rules, now: Timestamp) -> Option<WhyNot> {
+    let request = &job.request;
+    if account.status != Status::Active {
+        return Some(WhyNot::NotActive);
+    }
+    if account.city != request.city {
+        return Some(WhyNot::OtherCity);
+    }
+    match presence.availability {
+        Availability::Online => (),
+        Availability::Offline => return Some(WhyNot::Offline),
+        Availability::Break => return Some(WhyNot::OnBreak),
+    }
+    if presence.until.is_some_and(|until| until <= now) {
+        return Some(WhyNot::EndsBefore);
+    }
+    if let Some(why) = job.refused.iter().filter(|refused| refused.courier == id).find_map(|refused| remembered(refused.why, now.ms_since(refused.at))) {
+        return Some(why);
+    }
+    if presence.asked.is_some() {
+        return Some(WhyNot::Asked);
+    }
+    // One way at a time, unless it is the same counter and nothing has left it yet.
+    if presence.carries.iter().any(|carried| carried.picked_up || carried.merchant != request.merchant) {
+        return Some(WhyNot::Busy);
+    }
+    if presence.load().saturating_add(request.size) > account.capacity {
+        return Some(WhyNot::Full);
+    }
+    // Cash of what is under way. What was handed in or is still held from before is the wallet's business.
+    let cash = request.cash_due.map_or(0, |cash| cash.amount);
+    if cash > 0 && rules.cash_limit.is_some_and(|limit| presence.cash().saturating_add(cash) > limit) {
+        return Some(WhyNot::Cash);
+    }
+    None
+}
+
+fn remembered(why: RefusedBecause, since_ms: i64) -> Option<WhyNot> {
+    let within = |seconds: i64| since_ms < seconds * 1000;
+    match why {
+        RefusedBecause::Declined => within(NO_REMEMBERED_S).then_some(WhyNot::Declined),
+        RefusedBecause::Lapsed => within(SILENCE_REMEMBERED_S).then_some(WhyNot::Lapsed),
+        RefusedBecause::Unseen => within(SILENCE_REMEMBERED_S).then_some(WhyNot::Unseen),
+        RefusedBecause::Released => Some(WhyNot::Released),
+    }
+}

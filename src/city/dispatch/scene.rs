@@ -1,0 +1,88 @@
+//! What a policy sees: a view's rows and the live map, as one moment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use index::geo::Point;
+use storage::{Read, Timestamp, View};
+
+use super::jobs;
+use super::model::{Job, JobState};
+use super::policy::{Person, Rules, Scene};
+use super::route::Task;
+use super::travel::{GreatCircle, Times};
+use crate::city::cities::{self, CityId};
+use crate::city::couriers::{self, CourierId, Presence};
+use crate::city::tracking::Tracking;
+
+/// A city's rules for dispatch.
+#[must_use]
+pub fn rules(read: &(impl Read + ?Sized), city: CityId) -> Option<Rules> {
+    let settings = cities::settings(read, city)?;
+    let city = cities::get(read, city)?;
+    Some(Rules { offer_s: i64::from(settings.offer_seconds), cash_limit: settings.cash_limit, reach_m: city.radius_m.saturating_mul(2) })
+}
+
+/// The travel times of a city.
+#[must_use]
+pub fn times(read: &(impl Read + ?Sized), city: CityId) -> Option<GreatCircle> {
+    cities::get(read, city).map(|city| GreatCircle { speed_mps: city.speed_mps })
+}
+
+/// What a courier carries, as tasks of a route.
+#[must_use]
+pub fn tasks(read: &(impl Read + ?Sized), presence: &Presence) -> Vec<Task> {
+    let task = |(_, job): (_, Job)| {
+        let picked_up = matches!(job.state, JobState::Assigned { picked_up: true, .. });
+        let request = job.request;
+        Task { subject: request.subject, pickup: (!picked_up).then(|| request.pickup.point()), dropoff: request.dropoff.point(), ready_at: request.ready_at }
+    };
+    presence.carries.iter().filter_map(|carried| jobs::of_subject(read, carried.subject)).map(task).collect()
+}
+
+/// The scene of the appliance itself.
+pub struct LiveScene {
+    view: Arc<View>,
+    tracking: Arc<Tracking>,
+    now: Timestamp,
+    cities: BTreeMap<CityId, (Rules, GreatCircle)>,
+}
+
+impl LiveScene {
+    /// The moment of `view`, with the cities of some jobs.
+    #[must_use]
+    pub fn new(view: Arc<View>, tracking: Arc<Tracking>, now: Timestamp, jobs: impl Iterator<Item = CityId>) -> Self {
+        let cities = jobs.filter_map(|city| Some((city, (rules(&*view, city)?, times(&*view, city)?)))).collect();
+        Self { view, tracking, now, cities }
+    }
+
+    fn city(&self, city: CityId) -> &(Rules, GreatCircle) {
+        self.cities.get(&city).expect("a scene is made with the cities of its jobs, and cities are never deleted")
+    }
+
+    fn person(&self, id: CourierId, position: Point, heard_at: Timestamp) -> Option<Person> {
+        let account = couriers::get(&*self.view, id)?;
+        let presence = couriers::presence(&*self.view, id);
+        let tasks = tasks(&*self.view, &presence);
+        Some(Person { id, account, presence, position, heard_at, tasks })
+    }
+}
+
+impl Scene for LiveScene {
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn rules(&self, city: CityId) -> Rules {
+        self.city(city).0
+    }
+
+    fn times(&self, city: CityId) -> &dyn Times {
+        &self.city(city).1
+    }
+
+    fn around(&self, point: Point, radius_m: u32, limit: usize) -> Vec<Person> {
+        let seen = self.tracking.nearest(point, limit, f64::from(radius_m), |_| true);
+        seen.into_iter().filter_map(|seen| self.person(CourierId::from_u128(seen.id), seen.fix.point, Timestamp::from_millis(seen.fix.at_ms))).collect()
+    }
+}

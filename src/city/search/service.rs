@@ -1,0 +1,138 @@
+//! The index and how far it has followed the log.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use index::text::{Resume, TextError, TextIndex};
+use storage::Timestamp;
+use tokio::sync::watch;
+
+use super::feed;
+use crate::engine::{Background, Engine};
+
+/// The search service; the routes and the composition root share it.
+pub struct Search {
+    dir: PathBuf,
+    /// Absent while it is opened again after the disk failed it.
+    index: ArcSwapOption<TextIndex>,
+    applied: watch::Sender<Applied>,
+    stopping: AtomicBool,
+    feeder: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// How far the index is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Applied {
+    /// The last command whose changes can be found.
+    pub seq: u64,
+    /// Whether it has caught up since the start.
+    pub is_ready: bool,
+}
+
+impl Search {
+    /// Opens the index in `dir` (its own folder), and starts to follow `engine`'s log. The engine's test clock waits for it from now on.
+    ///
+    /// # Errors
+    /// [`TextError`]: the folder cannot be used.
+    pub fn start(engine: &Engine, dir: &Path) -> Result<Arc<Self>, TextError> {
+        let (index, resume) = TextIndex::open(dir)?;
+        let search = Arc::new(Self {
+            dir: dir.to_owned(),
+            index: ArcSwapOption::from_pointee(index),
+            applied: watch::channel(Applied::default()).0,
+            stopping: AtomicBool::new(false),
+            feeder: Mutex::new(None),
+        });
+        engine.background(search.clone());
+        let (feeding, weak, positions) = (search.clone(), engine.downgrade(), engine.positions());
+        let thread = std::thread::Builder::new().name("medina-search".to_owned()).spawn(move || feed::run(&feeding, &weak, positions, resume));
+        *search.feeder.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread?);
+        Ok(search)
+    }
+
+    /// Ends the feed, which notes how far it came. Call it after the engine has stopped. Blocks.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        // Wakes the feed if it waits for a commit.
+        self.applied.send_modify(|_| ());
+        if let Some(thread) = self.feeder.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = thread.join();
+        }
+    }
+
+    /// The last command whose changes can be found.
+    #[must_use]
+    pub fn applied(&self) -> u64 {
+        self.applied.borrow().seq
+    }
+
+    /// How many commands the index is behind the published state.
+    #[must_use]
+    pub fn lag(&self, engine: &Engine) -> u64 {
+        engine.view().position().seq.saturating_sub(self.applied())
+    }
+
+    /// Whether it has caught up with the log since the start: for `/readyz`.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.applied.borrow().is_ready
+    }
+
+    /// Waits until the changes of command `seq` can be found.
+    ///
+    /// # Errors
+    /// How far it is, if `patience` ran out.
+    pub async fn reached(&self, seq: u64, patience: Duration) -> Result<(), u64> {
+        let mut applied = self.applied.subscribe();
+        match tokio::time::timeout(patience, applied.wait_for(|applied| applied.seq >= seq)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(self.applied()),
+        }
+    }
+
+    /// The index; `None` while it is being opened again.
+    #[must_use]
+    pub fn index(&self) -> Option<Arc<TextIndex>> {
+        self.index.load_full()
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Wakes at [`Search::stop`].
+    pub(super) fn changes(&self) -> watch::Receiver<Applied> {
+        self.applied.subscribe()
+    }
+
+    pub(super) fn has_applied(&self, seq: u64) {
+        self.applied.send_replace(Applied { seq, is_ready: true });
+    }
+
+    /// Opens the index again: what failed may be over (a full disk), and its writer does not recover by itself.
+    pub(super) fn reopen(&self) -> Result<Resume, TextError> {
+        // Searches that still hold the old one end soon; until then it is locked, and the feed tries again.
+        self.index.store(None);
+        let (index, resume) = TextIndex::open(&self.dir)?;
+        self.index.store(Some(Arc::new(index)));
+        Ok(resume)
+    }
+}
+
+impl Background for Search {
+    fn name(&self) -> &'static str {
+        "search"
+    }
+
+    fn is_idle(&self, seq: u64) -> bool {
+        self.applied() >= seq
+    }
+
+    fn next_due(&self) -> Option<Timestamp> {
+        None
+    }
+}

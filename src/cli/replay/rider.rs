@@ -1,0 +1,194 @@
+//! A courier's rules, pure: what is carried, what comes next and when.
+//!
+//! ```text
+//!  idle ──accept──► held ──► Depart ─► Arrive ─► PickUp ─► (Leave ─► Reach ─► HandOver) per door ─► Free ──► held? Depart : idle
+//! ```
+//!
+//! Rides begin on whole minutes, so that every time of the day but the assignments is one (half of an odd service time aside).
+
+use std::collections::VecDeque;
+
+use crate::mdrp::{Bundle, Instance, Place, Point, Trip, stops, trip};
+
+const MINUTE_S: i64 = 60;
+
+/// An accepted order that is not yet picked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Index in the instance.
+    pub order: usize,
+    pub assigned_s: i64,
+}
+
+/// What a courier does next. Doors count from 0 in the trip's sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    Depart,
+    Arrive,
+    PickUp,
+    Leave(usize),
+    Reach(usize),
+    HandOver(usize),
+    Free,
+}
+
+/// One courier in the middle of the day.
+#[derive(Clone, Debug)]
+pub struct Rider {
+    pub index: usize,
+    pub is_online: bool,
+    pub held: Vec<Held>,
+    /// The trip under way; before its pickup, its stops are only planned.
+    pub trip: Option<Trip>,
+    /// The newest assignment of what the trip carries.
+    pub assigned_s: i64,
+    /// Acts to come with their times.
+    pub acts: VecDeque<(i64, Act)>,
+    /// Where the last trip ended, and when its last service is over.
+    at: Place,
+    free_s: i64,
+    carries: bool,
+}
+
+impl Rider {
+    #[must_use]
+    pub fn at_home(index: usize, instance: &Instance) -> Self {
+        Self {
+            index,
+            is_online: false,
+            held: Vec::new(),
+            trip: None,
+            assigned_s: 0,
+            acts: VecDeque::new(),
+            at: Place::Courier(index),
+            free_s: instance.couriers[index].on_s,
+            carries: false,
+        }
+    }
+
+    /// Neither under way nor bound to be.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.trip.is_none() && self.held.is_empty()
+    }
+
+    /// Orders that are accepted and not delivered, at most (delivered ones of the trip count until it ends).
+    #[must_use]
+    pub fn load(&self) -> usize {
+        self.held.len() + if self.carries { self.trip.as_ref().map_or(0, |trip| trip.stops.len()) } else { 0 }
+    }
+
+    /// Whether this order could still be picked up before the shift ends, after or with what was accepted before.
+    #[must_use]
+    pub fn can_take(&self, instance: &Instance, order: usize, now_s: i64) -> bool {
+        let off_s = instance.couriers[self.index].off_s;
+        if let Some(trip) = self.joins(instance, order) {
+            return trip.pickup_s.max(instance.orders[order].ready_s) <= off_s;
+        }
+        let (mut at, mut free_s) = self.trip.as_ref().map_or((self.at, self.free_s), |trip| (trip.end(), trip.end_s));
+        let there = self.held_there(instance);
+        let mut later: Vec<usize> = self.held.iter().map(|held| held.order).filter(|held| !there.contains(held)).collect();
+        while let Some(first) = later.first() {
+            let restaurant = instance.orders[*first].restaurant;
+            let (group, others) = later.into_iter().partition(|held| instance.orders[*held].restaurant == restaurant);
+            let planned = plan(instance, at, free_s.max(now_s), group);
+            (at, free_s, later) = (planned.end(), planned.end_s, others);
+        }
+        plan(instance, at, free_s.max(now_s), vec![order]).pickup_s <= off_s
+    }
+
+    /// Takes an order on. One of the restaurant that the courier is on the way to, or stands at, is waited for and joins the trip.
+    pub fn take(&mut self, instance: &Instance, order: usize, assigned_s: i64) {
+        let ready_s = instance.orders[order].ready_s;
+        let joins = self.joins(instance, order).is_some();
+        self.held.push(Held { order, assigned_s });
+        if joins && let Some(trip) = &mut self.trip {
+            let later_s = (ready_s - trip.pickup_s).max(0);
+            (trip.pickup_s, trip.leave_s) = (trip.pickup_s + later_s, trip.leave_s + later_s);
+            let mut orders: Vec<usize> = trip.stops.iter().map(|stop| stop.order).collect();
+            orders.push(order);
+            (trip.stops, trip.end_s) = stops(instance, trip.leave_s, &Bundle { restaurant: trip.restaurant, orders });
+            if let Some(pickup) = self.acts.back_mut() {
+                pickup.0 = trip.pickup_s;
+            }
+        }
+    }
+
+    /// The trip under way, if this order's restaurant is where it picks up, and it has not done so.
+    fn joins(&self, instance: &Instance, order: usize) -> Option<&Trip> {
+        self.trip.as_ref().filter(|trip| !self.carries && trip.restaurant == instance.orders[order].restaurant)
+    }
+
+    /// Sets out for the restaurant of `lead`, a held order: the first stop of the route that the server gave.
+    ///
+    /// # Panics
+    /// If a trip is under way.
+    pub fn set_out(&mut self, instance: &Instance, lead: usize, now_s: i64) {
+        assert!(self.trip.is_none(), "a courier who is under way cannot be diverted");
+        let restaurant = instance.orders[lead].restaurant;
+        let group = self.held.iter().map(|held| held.order).filter(|order| instance.orders[*order].restaurant == restaurant);
+        let planned = plan(instance, self.at, self.free_s.max(now_s), group.collect());
+        self.acts = VecDeque::from([(planned.depart_s, Act::Depart), (planned.arrive_s, Act::Arrive), (planned.pickup_s, Act::PickUp)]);
+        self.trip = Some(planned);
+    }
+
+    /// Held orders of the restaurant that the courier goes to or stands at: what the pickup there will be of.
+    #[must_use]
+    pub fn held_there(&self, instance: &Instance) -> Vec<usize> {
+        let there = |order: &usize| self.joins(instance, *order).is_some();
+        self.held.iter().map(|held| held.order).filter(there).collect()
+    }
+
+    /// Takes `orders` along, to be dropped off in this sequence.
+    ///
+    /// # Panics
+    /// If no trip is under way.
+    pub fn carry(&mut self, instance: &Instance, orders: Vec<usize>) {
+        let trip = self.trip.as_mut().expect("a pickup ends a way to a restaurant");
+        let taken = self.held.iter().filter(|held| orders.contains(&held.order));
+        self.assigned_s = taken.map(|held| held.assigned_s).max().unwrap_or(trip.depart_s);
+        self.held.retain(|held| !orders.contains(&held.order));
+        (trip.stops, trip.end_s) = stops(instance, trip.leave_s, &Bundle { restaurant: trip.restaurant, orders });
+        for (door, stop) in trip.stops.iter().enumerate() {
+            self.acts.extend([(stop.depart_s, Act::Leave(door)), (stop.arrive_s, Act::Reach(door)), (stop.dropoff_s, Act::HandOver(door))]);
+        }
+        self.acts.push_back((trip.end_s, Act::Free));
+        self.carries = true;
+    }
+
+    /// The trip is over; stands where it ended. Returns the trip.
+    pub fn rest(&mut self) -> Option<Trip> {
+        let trip = self.trip.take()?;
+        (self.at, self.free_s, self.carries) = (trip.end(), trip.end_s, false);
+        Some(trip)
+    }
+
+    /// Where the courier is, on a straight line between places.
+    #[must_use]
+    pub fn position(&self, instance: &Instance, now_s: i64) -> Point {
+        let Some(trip) = &self.trip else { return instance.point(self.at) };
+        let restaurant = instance.point(Place::Restaurant(trip.restaurant));
+        let mut legs = vec![(trip.depart_s, trip.arrive_s, instance.point(trip.from), restaurant)];
+        if self.carries {
+            let mut from = restaurant;
+            for stop in &trip.stops {
+                let to = instance.point(Place::Order(stop.order));
+                legs.push((stop.depart_s, stop.arrive_s, from, to));
+                from = to;
+            }
+        }
+        let begun = legs.iter().rev().find(|(depart_s, ..)| *depart_s <= now_s);
+        let Some(&(depart_s, arrive_s, from, to)) = begun else { return instance.point(trip.from) };
+        if arrive_s <= now_s {
+            return to;
+        }
+        super::plane::between(from, to, (now_s - depart_s) as f64 / (arrive_s - depart_s) as f64)
+    }
+}
+
+/// The trip for `orders` from `at`, beginning at the next whole minute from `free_s`.
+fn plan(instance: &Instance, at: Place, free_s: i64, orders: Vec<usize>) -> Trip {
+    let depart_s = free_s.div_euclid(MINUTE_S) * MINUTE_S + if free_s.rem_euclid(MINUTE_S) == 0 { 0 } else { MINUTE_S };
+    let restaurant = orders.first().map_or(0, |order| instance.orders[*order].restaurant);
+    trip(instance, at, depart_s, depart_s, &Bundle { restaurant, orders })
+}

@@ -1,0 +1,10 @@
+//! People's routes.
+
+use utoipa_axum::router::OpenApiRouter;
+
+use super::{People, identity, users};
+
+/// Everything of API.md "Identity".
+pub fn routes(people: People) -> OpenApiRouter {
+    OpenApiRouter::new().merge(identity::http::routes()).merge(users::http::routes()).with_state(people)
+}

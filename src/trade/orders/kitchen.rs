@@ -1,0 +1,96 @@
+//! What merchants do: see, accept, reject, prepare, say that it is ready.
+
+use storage::Timestamp;
+
+use super::consequences::act;
+use super::model::{Command, OrderId, Part};
+use super::parts::{actor, permitted};
+use super::record::{ORDERS, Order};
+use crate::city::catalog::{self, ItemId};
+use crate::engine::Tx;
+use crate::trade::failure::Failure;
+
+/// Minutes of preparation that can be promised.
+pub const PREP_MINUTES_MAX: u32 = 24 * 60;
+
+/// When the food will be ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// The merchant's usual time from now.
+    Usual,
+    Minutes(u32),
+    At(Timestamp),
+}
+
+const STAFF: &[Part] = &[Part::Merchant, Part::Support];
+
+/// The merchant takes the order; a courier is looked for from now on.
+///
+/// # Errors
+/// [`Failure::Refused`] unless the order is CONFIRMED and the promise in the future; [`Failure::Invalid`] beyond [`PREP_MINUTES_MAX`].
+pub fn accept(tx: &mut Tx<'_, '_>, id: OrderId, promise: Promise) -> Result<Order, Failure> {
+    let order = permitted(tx, "orders.accept", id)?;
+    let now = tx.now();
+    let usual = || catalog::merchant(tx, order.created.merchant).map_or(0, |merchant| merchant.prep_minutes);
+    let ready_at = match promise {
+        Promise::Usual => now.plus_s(i64::from(usual()) * 60),
+        Promise::Minutes(minutes) if minutes > PREP_MINUTES_MAX => return Err(Failure::out_of_range("/prep_minutes", "0 to 1440 minutes")),
+        Promise::Minutes(minutes) => now.plus_s(i64::from(minutes) * 60),
+        Promise::At(at) if at > now.plus_s(i64::from(PREP_MINUTES_MAX) * 60) => return Err(Failure::out_of_range("/ready_at", "within a day from now")),
+        Promise::At(at) => at,
+    };
+    let actor = actor(tx, &order, STAFF);
+    Ok(act(tx, id, actor, &Command::Accept { ready_at })?.0)
+}
+
+/// The merchant does not take the order; the customer gets everything back. `items` are those that are missing.
+///
+/// # Errors
+/// [`Failure::Refused`] unless the order is CONFIRMED.
+pub fn reject(tx: &mut Tx<'_, '_>, id: OrderId, reason: String, items: Vec<ItemId>) -> Result<Order, Failure> {
+    let order = permitted(tx, "orders.reject", id)?;
+    let actor = actor(tx, &order, STAFF);
+    Ok(act(tx, id, actor, &Command::Reject { reason, items })?.0)
+}
+
+/// Cooking has begun.
+///
+/// # Errors
+/// [`Failure::Refused`] unless the order is ACCEPTED.
+pub fn prepare(tx: &mut Tx<'_, '_>, id: OrderId) -> Result<Order, Failure> {
+    let order = permitted(tx, "orders.prepare", id)?;
+    let actor = actor(tx, &order, STAFF);
+    Ok(act(tx, id, actor, &Command::Prepare)?.0)
+}
+
+/// The food can be picked up.
+///
+/// # Errors
+/// [`Failure::Refused`] unless the order is ACCEPTED or PREPARING.
+pub fn ready(tx: &mut Tx<'_, '_>, id: OrderId) -> Result<Order, Failure> {
+    let order = permitted(tx, "orders.ready", id)?;
+    let actor = actor(tx, &order, STAFF);
+    Ok(act(tx, id, actor, &Command::Ready)?.0)
+}
+
+/// Whether somebody of the merchant looking at the order is news.
+#[must_use]
+pub fn is_unseen(order: &Order) -> bool {
+    order.state == super::model::State::Confirmed && order.seen_at.is_none()
+}
+
+/// Somebody of the merchant has looked at these orders. Orders that are not theirs, or seen already, stay as they are.
+///
+/// # Errors
+/// None of the caller's doing.
+pub fn see(tx: &mut Tx<'_, '_>, ids: &[OrderId]) -> Result<(), Failure> {
+    for &id in ids {
+        let Some(order) = ORDERS.get(tx, &id).filter(is_unseen) else { continue };
+        let actor = actor(tx, &order, &[Part::Merchant]);
+        if actor.part == Part::Merchant {
+            permitted(tx, "orders.read", id)?;
+            act(tx, id, actor, &Command::See)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! Making a quote, and asking whether one can still become an order.
+
+use index::geo::Point;
+
+use super::model::{QUOTE_TTL_S, QUOTES, Quote, QuoteId, Refusal};
+use crate::city::cities::{self, City, Settings};
+use crate::city::catalog::{self, Merchant, MerchantId};
+use crate::engine::{Denied, Fault, Question, Resource, Tx};
+use crate::money::Money;
+use crate::money::pricing::{AMOUNT_MAX, Basket, price};
+use crate::trade::address::Address;
+use crate::trade::carts::commands::priced;
+use crate::trade::carts::model::{CARTS, CartId, Line, Wanted, subtotal};
+use crate::trade::failure::Failure;
+
+/// What a quote is asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub cart: CartId,
+    pub dropoff: Point,
+    pub address: Option<Address>,
+    pub tip: Option<Money>,
+}
+
+/// Prices a cart at a door.
+///
+/// # Errors
+/// [`Failure::Denied`] for a cart that is not the caller's; [`Failure::Quote`] and [`Failure::Cart`] for what cannot be had.
+pub fn create(tx: &mut Tx<'_, '_>, asked: Asked) -> Result<(QuoteId, Quote), Failure> {
+    let cart = CARTS.get(tx, &asked.cart).ok_or(Denied::NotFound)?;
+    tx.authorize(&Question::new("quotes.create", Resource::new("Quote", asked.cart).with("customer", cart.customer.to_string())))?;
+    if cart.lines.is_empty() {
+        return Err(Refusal::EmptyCart.into());
+    }
+    let Place { merchant, city, settings } = place(tx, cart.merchant)?;
+    if !catalog::is_open(&merchant, &city, tx.now()) {
+        return Err(Refusal::MerchantClosed.into());
+    }
+    if !cities::serves(&city, &settings, asked.dropoff) {
+        return Err(Refusal::OutOfArea.into());
+    }
+    let lines = priced(tx, cart.merchant, &wanted(&cart.lines))?;
+    let distance_m = merchant.position.point().distance_m(asked.dropoff).round() as u32;
+    let basket = Basket { items_subtotal: subtotal(&lines), distance_m, tip: tip(asked.tip, &city)?, ..Basket::default() };
+    let amounts = price(&settings.fees, city.currency, &basket).map_err(|_| Refusal::TooExpensive)?;
+    let address = asked.address.map(|address| address.seal(tx, cart.customer));
+    let quote = Quote {
+        customer: cart.customer,
+        cart: asked.cart,
+        city: merchant.city,
+        merchant: cart.merchant,
+        lines,
+        amounts,
+        fees: settings.fees,
+        dropoff: asked.dropoff.into(),
+        address,
+        distance_m,
+        prep_s: merchant.prep_minutes * 60,
+        travel_s: (f64::from(distance_m) / city.speed_mps).ceil() as u32,
+        expires_at: tx.now().plus_s(QUOTE_TTL_S),
+        used_by: None,
+    };
+    let id = tx.new_id();
+    QUOTES.put(tx, &id, &quote);
+    Ok((id, quote))
+}
+
+/// A merchant, its city and the city's rules.
+pub struct Place {
+    pub merchant: Merchant,
+    pub city: City,
+    pub settings: Settings,
+}
+
+/// Where a merchant is.
+///
+/// # Errors
+/// A fault: merchants are never removed, and every one is in a city.
+pub fn place(tx: &Tx<'_, '_>, id: MerchantId) -> Result<Place, Fault> {
+    let broken = || Fault::new(format!("merchant {id} or its city is missing"));
+    let merchant = catalog::merchant(tx, id).ok_or_else(broken)?;
+    let city = cities::get(tx, merchant.city).ok_or_else(broken)?;
+    let settings = cities::settings(tx, merchant.city).ok_or_else(broken)?;
+    Ok(Place { merchant, city, settings })
+}
+
+/// Whether what was quoted can be had now. Its price holds whatever it costs by now.
+///
+/// # Errors
+/// [`Refusal::MerchantClosed`] and [`Refusal::ItemUnavailable`] (an item that is gone altogether counts as that).
+pub fn still_possible(tx: &Tx<'_, '_>, quote: &Quote, place: &Place) -> Result<(), Refusal> {
+    if !catalog::is_open(&place.merchant, &place.city, tx.now()) {
+        return Err(Refusal::MerchantClosed);
+    }
+    let is_there = |line: &&Line| catalog::item(tx, line.item).is_some_and(|item| item.merchant == quote.merchant && item.is_available(tx.now()));
+    let missing: Vec<&Line> = quote.lines.iter().filter(|line| !is_there(line)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::ItemUnavailable { items: missing.iter().map(|line| line.item).collect(), names: missing.iter().map(|line| line.name.clone()).collect() })
+}
+
+fn wanted(lines: &[Line]) -> Vec<Wanted> {
+    lines.iter().map(|line| Wanted { item: line.item, quantity: line.quantity, note: line.note.clone() }).collect()
+}
+
+fn tip(tip: Option<Money>, city: &City) -> Result<i64, Refusal> {
+    match tip {
+        None => Ok(0),
+        Some(tip) if tip.currency != city.currency => Err(Refusal::WrongCurrency(city.currency)),
+        Some(tip) if (0..=AMOUNT_MAX).contains(&tip.amount) => Ok(tip.amount),
+        Some(_) => Err(Refusal::TipOutOfRange),
+    }
+}

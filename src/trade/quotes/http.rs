@@ -1,0 +1,80 @@
+//! `POST /v1/quotes`
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::commands::{self, Asked};
+use super::model::{Quote, QuoteId};
+use crate::edge::{Command, P, Problem};
+use crate::money::Money;
+use crate::money::pricing::ShownAmounts;
+use crate::trade::address::Address;
+use crate::trade::carts::model::CartId;
+use crate::trade::failure::Failure;
+
+/// A cart and a door.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QuoteBody {
+    #[schema(value_type = String)]
+    cart_id: CartId,
+    dropoff: P,
+    #[serde(default)]
+    address: Option<Address>,
+    #[serde(default)]
+    tip: Option<Money>,
+}
+
+/// A price that holds until it expires.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct QuoteView {
+    #[schema(value_type = String)]
+    id: QuoteId,
+    #[schema(format = DateTime)]
+    expires_at: String,
+    #[serde(flatten)]
+    amounts: ShownAmounts,
+    distance_m: u32,
+    eta: QuoteEta,
+}
+
+/// Minutes from placing the order.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct QuoteEta {
+    pickup_minutes: u32,
+    delivery_minutes: u32,
+}
+
+impl QuoteView {
+    fn of(id: QuoteId, quote: &Quote) -> Self {
+        Self {
+            id,
+            expires_at: quote.expires_at.to_string(),
+            amounts: quote.amounts.shown(),
+            distance_m: quote.distance_m,
+            eta: QuoteEta { pickup_minutes: quote.prep_s.div_ceil(60), delivery_minutes: (quote.prep_s + quote.travel_s).div_ceil(60) },
+        }
+    }
+}
+
+/// Prices a cart at a door.
+#[utoipa::path(post, path = "/v1/quotes", tag = "orders", request_body = QuoteBody, responses((status = 201, body = QuoteView)))]
+async fn create(command: Command<QuoteBody>) -> Result<Response, Problem> {
+    command
+        .run("quotes.create", StatusCode::CREATED, |tx, body| {
+            let dropoff = body.dropoff.check("/dropoff")?;
+            let address = body.address.map(Address::checked).transpose().map_err(Failure::from)?;
+            let (id, quote) = commands::create(tx, Asked { cart: body.cart_id, dropoff, address, tip: body.tip })?;
+            Ok(QuoteView::of(id, &quote))
+        })
+        .await
+}
+
+/// The routes of quotes.
+pub fn routes() -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(create))
+}
