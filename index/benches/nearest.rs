@@ -151,7 +151,7 @@ fn keeping(criterion: &mut Criterion) {
     group.sample_size(20).bench_function("refresh", |bench| {
         bench.iter(|| {
             at_ms += 1;
-            positions.ping(slots[at_ms as usize % slots.len()], &fix(path[at_ms as usize % QUERIES], at_ms));
+            positions.ping(slots[at_ms as usize % slots.len()], &fix(dice.point(), at_ms));
             assert!(positions.refresh());
         });
     });

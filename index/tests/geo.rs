@@ -1,4 +1,5 @@
 //! Points, areas and places: laws, and cases on the left with what is expected on the right.
+#![allow(clippy::unwrap_used)]
 
 use index::geo::{Area, AreaError, Areas, EARTH_RADIUS_M, Places, Point, PointError, distance_m};
 use proptest::prelude::*;

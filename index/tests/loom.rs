@@ -1,6 +1,7 @@
 //! All interleavings of the small promises that live positions rest on.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p index --release --test loom` (with a target folder of its own).
+#![allow(clippy::unwrap_used)]
 #![cfg(loom)]
 
 use index::geo::{Fix, Ping, Point, Positions, Slot};

@@ -97,7 +97,8 @@ pub async fn play(args: &ReplayArgs) -> Result<Report, ReplayError> {
             return Err(ReplayError::NotEmpty(data.clone()));
         }
     }
-    let options = AppOptions { data: args.data.clone(), sandbox: true, admin: Some("replay@medina.test".to_owned()), ..AppOptions::default() };
+    let options =
+        AppOptions { data: args.data.clone(), sandbox: true, admin: Some("replay@medina.test".to_owned()), ..AppOptions::default() };
     let app = app::start(options).await.map_err(|error| ReplayError::Start(error.to_string()))?;
     let admin = app.admin().map(|admin| (admin.email.clone(), admin.password.clone()));
     let wire = Wire::new(&app.base_url())?;

@@ -85,17 +85,19 @@ impl Listening {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let Ok(place) = places.clone().acquire_owned().await else { return };
-            let (stream, peer) = tokio::select! {
-                accepted = self.listener.accept() => match accepted {
-                    Ok(accepted) => accepted,
-                    Err(error) => {
-                        // Out of file descriptors, mostly: serving what is there frees some.
-                        tracing::warn!(%error, "accept failed");
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                        continue;
-                    }
-                },
-                _ = stop.wait_for(|stop| *stop) => break,
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => Some(accepted),
+                () = stopped(&mut stop) => None,
+            };
+            let (stream, peer) = match accepted {
+                None => break,
+                Some(Ok(accepted)) => accepted,
+                Some(Err(error)) => {
+                    // Out of file descriptors, mostly: serving what is there frees some.
+                    tracing::warn!(%error, "accept failed");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
             };
             let (routes, tls, watcher) = (routes.clone(), self.tls.clone(), graceful.watcher());
             tokio::spawn(async move {
@@ -116,6 +118,11 @@ impl Listening {
             tracing::info!("some connections were cut at the end");
         }
     }
+}
+
+/// Returns when `stop` has turned true, or nobody is left to say so.
+pub async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 async fn connection<S>(stream: S, peer: SocketAddr, routes: Router, watcher: hyper_util::server::graceful::Watcher)

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use storage::disk::planted::{self, Bug};
 use storage::store::Fatal;
 use storage::{Store, Timestamp, Txn};
 
@@ -92,15 +93,23 @@ impl Core {
     ) -> Result<Ran<T>, WriteError<E>> {
         let (wiring, authorize) = (&*self.wiring, &*self.authorize);
         let store = &mut self.store;
+        let mut later = None;
         let ran = storage::fault::catch(|| {
             store.run(|txn| -> Result<T, WriteError<E>> {
                 let mut tx = Tx::new(txn, caller, authorize);
                 let value = command(&mut tx).map_err(WriteError::Refused)?;
                 settle(&mut tx, wiring, name)?;
-                keep(txn, &value);
+                if planted::is(Bug::IdempotencyApart) {
+                    later = Some(keep);
+                } else {
+                    keep(txn, &value);
+                }
                 Ok(value)
             })
         });
+        if let (Some(keep), Ok(Ok((_, value)))) = (later, &ran) {
+            apart(store, |txn| keep(txn, value));
+        }
         match ran {
             Ok(ran) => ran.map(|(seq, value)| Ran { value, seq, replayed: false }),
             Err(fault) => {
@@ -213,6 +222,18 @@ impl Core {
     pub fn commit(&mut self) -> Result<u32, Fatal> {
         self.store.commit()
     }
+}
+
+/// Only with a bug planted: the answer's row as a command, and a record, of its own.
+fn apart(store: &mut Store, keep: impl FnOnce(&mut Txn<'_>)) {
+    if store.commit().is_err() {
+        return;
+    }
+    store.begin(store.position().time);
+    let _ = store.run(|txn| {
+        keep(txn);
+        Ok::<(), Fault>(())
+    });
 }
 
 /// After the command: reactions until nobody has anything to add, then the rule and the event rows.

@@ -117,27 +117,33 @@ impl Engine {
     ///
     /// # Errors
     /// The command's refusal, or a fault; either way nothing was written.
-    pub async fn write<T, E, F>(&self, caller: &Caller, name: &'static str, command: F) -> Result<Done<T>, WriteError<E>>
+    pub fn write<T, E, F>(&self, caller: &Caller, name: &'static str, command: F) -> impl Future<Output = Result<Done<T>, WriteError<E>>> + use<T, E, F>
     where
         T: Send + 'static,
         E: Send + 'static,
         F: FnOnce(&mut Tx<'_, '_>) -> Result<T, E> + Send + 'static,
     {
         let caller = caller.clone();
-        self.submit(move |core| core.run(&caller, name, command)).await
+        self.submit(move |core| core.run(&caller, name, command))
     }
 
     /// Like [`Engine::write`], with the answer kept under an idempotency key.
     ///
     /// # Errors
     /// As [`Engine::write`]; [`Fault::KeyReused`] if the key came with another body.
-    pub async fn write_once<E, F>(&self, caller: &Caller, name: &'static str, once: Once, command: F) -> Result<Done<StoredAnswer>, WriteError<E>>
+    pub fn write_once<E, F>(
+        &self,
+        caller: &Caller,
+        name: &'static str,
+        once: Once,
+        command: F,
+    ) -> impl Future<Output = Result<Done<StoredAnswer>, WriteError<E>>> + use<E, F>
     where
         E: Send + 'static,
         F: FnOnce(&mut Tx<'_, '_>) -> Result<StoredAnswer, E> + Send + 'static,
     {
         let caller = caller.clone();
-        self.submit(move |core| core.run_once(&caller, name, once, command)).await
+        self.submit(move |core| core.run_once(&caller, name, once, command))
     }
 
     /// Puts work into the writer's queue and waits for its durable end.

@@ -30,7 +30,7 @@ struct Now {
 
 /// Moves the sandbox's clock.
 #[utoipa::path(post, path = "/v1/sandbox/clock/advance", tag = "sandbox", request_body = Advance, responses((status = 200, body = Now)))]
-async fn advance(command: Command<Advance>) -> Result<Json<Now>, Problem> {
+async fn advance(command: Command<Advance>) -> Result<([(&'static str, String); 1], Json<Now>), Problem> {
     let Advance { seconds, freeze } = command.body;
     if !command.engine.is_sandbox() {
         return Err(Problem::not_found());
@@ -41,7 +41,11 @@ async fn advance(command: Command<Advance>) -> Result<Json<Now>, Problem> {
     let question = Question::new("sandbox.clock", Resource::new("Sandbox", "clock"));
     let moved = command.engine.advance(&command.caller, question, seconds * 1000, freeze).await;
     match moved {
-        Ok(now) => Ok(Json(Now { now: now.to_string() })),
+        Ok(now) => {
+            let position = command.engine.view().position();
+            let header = ("medina-seq", format!("{}.{}", position.epoch, position.seq));
+            Ok(([header], Json(Now { now: now.to_string() })))
+        }
         Err(AdvanceError::Denied(denied)) => Err(denied.into()),
         Err(AdvanceError::Fault(fault)) => Err(fault.into()),
         Err(busy @ AdvanceError::Busy(_)) => Err(Problem::new(503, "busy", busy.to_string()).retry_after(1)),

@@ -14,6 +14,7 @@ const FINEST_SHIFT_MIN: u32 = 12; // 38 m of latitude
 const FINEST_SHIFT_MAX: u32 = 22;
 const COARSEST_SHIFT: u32 = 29; // an eighth of the turn: two rings reach 90° to each side
 const RINGS: i64 = 2;
+const CELLS_MAX: usize = ((2 * RINGS + 1) * (2 * RINGS + 1)) as usize;
 /// How many entries a courier's own cell holds, itself included, averaged over couriers, at the finest level.
 const COMPANY: usize = 4;
 
@@ -22,8 +23,8 @@ const METRES_PER_KEY: f64 = 2.0 * PI * EARTH_RADIUS_M / 4_294_967_296.0;
 const PLANE_M_MAX: f32 = 20_000.0;
 /// How much the plane may be wrong within [`PLANE_M_MAX`], up to 80° of latitude.
 const PLANE_TRUST: f64 = 0.98;
-/// A courier who moved no farther than this since the picture was taken is not missed: two seconds at 30 m/s.
-pub(super) const DRIFT_M: f64 = 60.0;
+/// A courier who moved no farther than this since the picture was taken is not missed: a second at 25 m/s.
+pub(super) const DRIFT_M: f64 = 25.0;
 
 #[derive(Clone, Copy)]
 struct Entry {
@@ -50,6 +51,17 @@ struct Level {
 pub(super) struct Grid {
     levels: Vec<Level>,
     entries: Vec<Entry>,
+    /// The ids of the entries, in the same order.
+    ids: Vec<u128>,
+}
+
+/// What a search shows its candidates to.
+pub(super) trait Visitor {
+    /// Says that `slot` is likely to be visited soon, so that many cells can be on their way from memory at once.
+    fn expect(&self, slot: u32);
+
+    /// Looks at a candidate; answers how far away, in metres and live, candidates may still be of interest.
+    fn visit(&mut self, slot: u32, id: u128) -> f64;
 }
 
 fn key_of(e7: i32) -> u32 {
@@ -83,6 +95,32 @@ impl Level {
             table[place as usize] = *run;
         }
         Self { shift, hash_shift, table }
+    }
+
+    /// The runs of the cells up to `ring` cells away from the key `(x, y)`, but for cells that lie in `done`; unused ones are empty. And
+    /// the square that these cells make.
+    fn square(&self, x: u32, y: u32, ring: i64, done: &Bounds) -> ([Run; CELLS_MAX], Bounds) {
+        let side = 1_i64 << self.shift;
+        let (in_x, in_y) = (i64::from(x) & (side - 1), i64::from(y) & (side - 1));
+        let axis = u32::MAX >> self.shift;
+        let mut runs = [Run::default(); CELLS_MAX];
+        let mut count = 0;
+        for i in -ring..=ring {
+            for j in -ring..=ring {
+                let (west, south) = (in_x - i * side, in_y - j * side);
+                if done.holds_all(&Bounds { west, east: side - west, south, north: side - south }) {
+                    continue;
+                }
+                let (column, row) = ((x >> self.shift).wrapping_add(i as u32), (y >> self.shift).wrapping_add(j as u32));
+                if let Some(run) = self.run(cell_key(column & axis, row & axis)) {
+                    runs[count] = *run;
+                    count += 1;
+                }
+            }
+        }
+        let (west, south) = (in_x + ring * side, in_y + ring * side);
+        let across = (2 * ring + 1) * side;
+        (runs, Bounds { west, east: across - west, south, north: across - south })
     }
 
     fn run(&self, key: u64) -> Option<&Run> {
@@ -136,8 +174,8 @@ impl Bounds {
 }
 
 impl Grid {
-    /// A picture of `(slot, latitude, longitude)`, in 1e-7 degrees.
-    pub(super) fn build(places: impl Iterator<Item = (u32, i32, i32)>) -> Self {
+    /// A picture of `(slot, latitude, longitude)`, in 1e-7 degrees, with the id of each slot.
+    pub(super) fn build(places: impl Iterator<Item = (u32, i32, i32)>, id: impl Fn(u32) -> u128) -> Self {
         let mut sorted: Vec<(u64, Entry)> = places
             .map(|(slot, lat_e7, lon_e7)| {
                 let (x, y) = (key_of(lon_e7), key_of(lat_e7));
@@ -158,14 +196,15 @@ impl Grid {
             runs = merged(runs.into_iter(), 1);
             levels.push(Level::new(shift, &runs));
         }
-        Self { levels, entries }
+        let ids = entries.iter().map(|entry| id(entry.slot)).collect();
+        Self { levels, entries, ids }
     }
 
-    /// Shows the slots around `from` to `visit`, about nearest first. `visit` answers how far away (in metres, live) a slot may
-    /// still be of interest; `reach_m` is that distance at the start. Every slot within reach whose courier moved less than [`DRIFT_M`] is shown.
-    pub(super) fn search(&self, from: Point, mut reach_m: f64, mut visit: impl FnMut(u32) -> f64) {
+    /// Shows the candidates around `from`, about nearest first; at the start `reach_m` is how far away they may be. Every slot within reach
+    /// whose courier moved less than [`DRIFT_M`] is shown, each at most once.
+    pub(super) fn search(&self, from: Point, mut reach_m: f64, candidates: &mut impl Visitor) {
         let (lat_e7, lon_e7) = from.to_e7();
-        let (qx, qy) = (key_of(lon_e7), key_of(lat_e7));
+        let (x, y) = (key_of(lon_e7), key_of(lat_e7));
         let lat_rad = from.lat().to_radians();
         let cos_lat = lat_rad.cos();
         let plane = Plane { from, x_m: (METRES_PER_KEY * cos_lat) as f32, y_m: METRES_PER_KEY as f32 };
@@ -173,53 +212,44 @@ impl Grid {
         let mut done = Bounds::default();
         let mut scanned = 0;
         for (level, ring) in self.levels.iter().flat_map(|level| (1..=RINGS).map(move |ring| (level, ring))) {
-            let side = 1_i64 << level.shift;
-            let (cell_x, cell_y) = (qx >> level.shift, qy >> level.shift);
-            let (in_x, in_y) = (i64::from(qx) & (side - 1), i64::from(qy) & (side - 1));
-            let cells = u32::MAX >> level.shift;
-            let limit = ((reach_m + DRIFT_M) / PLANE_TRUST) as f32;
-            for (i, j) in (-ring..=ring).flat_map(|i| (-ring..=ring).map(move |j| (i, j))) {
-                let west = in_x - i * side;
-                let south = in_y - j * side;
-                let cell = Bounds { west, east: side - west, south, north: side - south };
-                if done.holds_all(&cell) {
-                    continue;
-                }
-                let key = cell_key(cell_x.wrapping_add(i as u32) & cells, cell_y.wrapping_add(j as u32) & cells);
-                let Some(run) = level.run(key) else { continue };
+            let (runs, square) = level.square(x, y, ring, &done);
+            let is_last = (level.shift, ring) == (COARSEST_SHIFT, RINGS);
+            let mut gap_m = if is_last { f64::INFINITY } else { square.gap_m(lat_rad, cos_lat) };
+            let limit_m = ((reach_m + DRIFT_M) / PLANE_TRUST) as f32;
+            let soon_m = limit_m.min(gap_m as f32);
+            for run in runs.into_iter().take_while(|run| run.len > 0) {
                 for at in run.start..run.start + run.len {
                     let entry = &self.entries[at as usize];
-                    let (dx, dy) = (entry.x.wrapping_sub(qx) as i32, entry.y.wrapping_sub(qy) as i32);
+                    let (dx, dy) = (entry.x.wrapping_sub(x) as i32, entry.y.wrapping_sub(y) as i32);
                     if done.holds(dx.into(), dy.into()) {
                         continue;
                     }
                     scanned += 1;
-                    let distance = plane.distance_m(entry, dx, dy);
-                    if distance <= limit {
+                    let distance_m = plane.distance_m(entry, dx, dy);
+                    if distance_m <= soon_m {
+                        candidates.expect(entry.slot);
+                    }
+                    if distance_m <= limit_m {
                         // Floats that are not negative order like their bits.
-                        waiting.push(Reverse(u64::from(distance.to_bits()) << 32 | u64::from(at)));
+                        waiting.push(Reverse(u64::from(distance_m.to_bits()) << 32 | u64::from(at)));
                     }
                 }
             }
-            done = Bounds {
-                west: in_x + ring * side,
-                east: (ring + 1) * side - in_x,
-                south: in_y + ring * side,
-                north: (ring + 1) * side - in_y,
-            };
-            let all = scanned == self.entries.len() || (level.shift, ring) == (COARSEST_SHIFT, RINGS);
-            let gap_m = if all { f64::INFINITY } else { done.gap_m(lat_rad, cos_lat) };
+            done = square;
+            if scanned == self.entries.len() {
+                gap_m = f64::INFINITY;
+            }
             while let Some(Reverse(next)) = waiting.peek() {
-                let distance = f64::from(f32::from_bits((next >> 32) as u32));
-                if distance > gap_m {
+                let distance_m = f64::from(f32::from_bits((next >> 32) as u32));
+                if distance_m > gap_m {
                     break;
                 }
-                if distance * PLANE_TRUST > reach_m + DRIFT_M {
+                if distance_m * PLANE_TRUST > reach_m + DRIFT_M {
                     return;
                 }
-                let at = *next as u32;
+                let at = *next as u32 as usize;
                 waiting.pop();
-                reach_m = visit(self.entries[at as usize].slot);
+                reach_m = candidates.visit(self.entries[at].slot, self.ids[at]);
             }
             if gap_m > reach_m + DRIFT_M {
                 return;

@@ -9,7 +9,12 @@
 //! A ping that lands while a refresh reads is either in that picture or counted after the count the refresh began with,
 //! so that the next refresh takes another.
 
-use super::{Fix, Ping, Point, cell::Cell, distance_m, grid::Grid};
+use super::{
+    Fix, Ping, Point,
+    cell::Cell,
+    grid::{Grid, Visitor},
+    point::Distances,
+};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, Published};
 use std::{
     collections::HashMap,
@@ -195,7 +200,7 @@ impl Positions {
         }
         let taken = self.taken.load(Ordering::Acquire);
         let places = (0..taken).filter_map(|slot| self.cell(Slot(slot)).place_e7().map(|(lat, lon)| (slot, lat, lon)));
-        self.picture.replace(Grid::build(places));
+        self.picture.replace(Grid::build(places, |slot| self.id(Slot(slot))));
         *pictured = moves;
         true
     }
@@ -203,38 +208,17 @@ impl Positions {
     /// The `k` nearest to `point` within `radius_m` that `filter` accepts, nearest first (equal distances by id).
     ///
     /// Distances, fixes and tags are live; who is considered comes from the last [`Positions::refresh`]: somebody who since moved by
-    /// more than 60 m may be missing. `filter` sees each candidate at most once, in no particular order.
+    /// more than 25 m may be missing. `filter` sees each candidate at most once, in no particular order.
     #[must_use]
-    pub fn nearest(&self, point: Point, k: usize, radius_m: f64, mut filter: impl FnMut(&Seen) -> bool) -> Vec<Seen> {
-        let mut found: Vec<Seen> = Vec::with_capacity(k.min(64) + 1);
+    pub fn nearest(&self, point: Point, k: usize, radius_m: f64, filter: impl FnMut(&Seen) -> bool) -> Vec<Seen> {
         if k == 0 || radius_m.is_nan() || radius_m < 0.0 {
-            return found;
+            return Vec::new();
         }
-        let radius_m = radius_m.min(RADIUS_M_MAX);
-        let mut reach_m = radius_m;
-        let visit = |index: u32| {
-            let slot = Slot(index);
-            let cell = self.cell(slot);
-            let Some(fix) = cell.fix() else {
-                return reach_m;
-            };
-            let distance_m = distance_m(point, fix.point);
-            if distance_m > reach_m {
-                return reach_m;
-            }
-            let seen = Seen { id: self.id(slot), slot, distance_m, fix, tag: cell.tag() };
-            let at = found.partition_point(|other| (other.distance_m, other.id) < (seen.distance_m, seen.id));
-            if at < k && filter(&seen) {
-                found.truncate(k - 1);
-                found.insert(at, seen);
-                if found.len() == k {
-                    reach_m = found[k - 1].distance_m;
-                }
-            }
-            reach_m
-        };
-        self.picture.read(|grid| grid.search(point, radius_m, visit));
-        found
+        let reach_m = radius_m.min(RADIUS_M_MAX);
+        let found = Vec::with_capacity(k.min(64));
+        let mut best = Best { positions: self, from: Distances::from(point), k, filter, reach_m, found };
+        self.picture.read(|grid| grid.search(point, reach_m, &mut best));
+        best.found
     }
 
     /// Expanding search: like [`Positions::nearest`] within the first of `radii_m` that holds `k`, or else the widest.
@@ -256,5 +240,41 @@ impl Positions {
     fn place(&self, slot: Slot) -> (&Chunk, usize) {
         let chunk = self.chunks[slot.index() / CHUNK].get().expect("insert makes the chunk before it hands out the slot");
         (chunk, slot.index() % CHUNK)
+    }
+}
+
+/// The nearest so far.
+struct Best<'a, F> {
+    positions: &'a Positions,
+    from: Distances,
+    k: usize,
+    filter: F,
+    reach_m: f64,
+    found: Vec<Seen>,
+}
+
+impl<F: FnMut(&Seen) -> bool> Visitor for Best<'_, F> {
+    fn expect(&self, slot: u32) {
+        self.positions.cell(Slot(slot)).touch();
+    }
+
+    fn visit(&mut self, slot: u32, id: u128) -> f64 {
+        let slot = Slot(slot);
+        let cell = self.positions.cell(slot);
+        let Some(fix) = cell.fix() else { return self.reach_m };
+        let distance_m = self.from.to_m(fix.point);
+        if distance_m > self.reach_m {
+            return self.reach_m;
+        }
+        let seen = Seen { id, slot, distance_m, fix, tag: cell.tag() };
+        let at = self.found.partition_point(|other| (other.distance_m, other.id) < (distance_m, id));
+        if at < self.k && (self.filter)(&seen) {
+            self.found.truncate(self.k - 1);
+            self.found.insert(at, seen);
+            if self.found.len() == self.k {
+                self.reach_m = self.found[self.k - 1].distance_m;
+            }
+        }
+        self.reach_m
     }
 }

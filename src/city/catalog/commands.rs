@@ -42,7 +42,7 @@ impl Event for Changed {
 }
 
 fn question(action: &'static str, id: MerchantId, merchant: &Merchant) -> Question {
-    Question::new(action, Resource::new("Merchant", id).with("id", id.to_string()).with("city", merchant.city.to_string()))
+    Question::new(action, Resource::new("Merchant", id).with("city", merchant.city.to_string()))
 }
 
 fn check_version(if_match: Option<u64>, version: u64) -> Result<(), Refusal> {

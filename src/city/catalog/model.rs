@@ -139,3 +139,72 @@ pub enum Refusal {
     #[error(transparent)]
     Fault(#[from] Fault),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The stored layouts: a change here is a new `VERSION` and an `upgrade`.
+    #[test]
+    fn golden_bytes() {
+        let id = 0x0102_0304_0506_0708_090A_0B0C_0D0E_0F10_u128;
+        let merchant = Merchant {
+            city: CityId::from_u128(id),
+            name: "M".to_owned(),
+            kind: MerchantKind::Shop,
+            position: Point::new(0.5, -2.0).expect("on earth").into(),
+            address: None,
+            phone: Some("+1".to_owned()),
+            cuisines: vec!["a".to_owned()],
+            prep_minutes: 300,
+            hours: Some(vec![Opening { day: super::super::Day::Sun, opens: "22:30".parse().expect("a time"), closes: "03:05".parse().expect("a time") }]),
+            version: 2,
+            created_at: Timestamp::from_millis(1),
+            updated_at: Timestamp::from_millis(2),
+        };
+        let place = [0.5_f64, -2.0].map(f64::to_le_bytes).concat();
+        let tail = [0, 1, 2, b'+', b'1', 1, 1, b'a', 0xAC, 2, 1, 1, 6, 22, 30, 3, 5, 2, 2, 4];
+        let bytes = [&[1], id.to_be_bytes().as_slice(), &[1, b'M', 1], &place, &tail].concat();
+        assert_eq!(merchant.to_bytes(), bytes);
+        assert_eq!(Merchant::from_bytes(&bytes), Some(merchant));
+
+        let item = Item {
+            merchant: MerchantId::from_u128(id),
+            name: "I".to_owned(),
+            price: Money::new(150, "GHS".parse().expect("a currency")),
+            description: None,
+            category: Some("c".to_owned()),
+            tags: vec!["t".to_owned()],
+            available: true,
+            unavailable_until: Some(Timestamp::from_millis(3)),
+            version: 1,
+            created_at: Timestamp::from_millis(1),
+            updated_at: Timestamp::from_millis(2),
+        };
+        let tail = [1, b'I', 0xAC, 2, b'G', b'H', b'S', 0, 1, 1, b'c', 1, 1, b't', 1, 1, 6, 1, 2, 4];
+        let bytes = [&[1], id.to_be_bytes().as_slice(), &tail].concat();
+        assert_eq!(item.to_bytes(), bytes);
+        assert_eq!(Item::from_bytes(&bytes), Some(item));
+    }
+
+    #[test]
+    fn items_come_back_by_themselves() {
+        let at = Timestamp::from_millis;
+        for (available, until, expected) in [(true, None, true), (false, None, false), (true, Some(6), false), (true, Some(5), true), (false, Some(4), false)] {
+            let item = Item {
+                merchant: MerchantId::from_u128(0),
+                name: String::new(),
+                price: Money::zero("GHS".parse().expect("a currency")),
+                description: None,
+                category: None,
+                tags: Vec::new(),
+                available,
+                unavailable_until: until.map(at),
+                version: 1,
+                created_at: at(0),
+                updated_at: at(0),
+            };
+            assert_eq!(item.is_available(at(5)), expected, "{available} {until:?}");
+        }
+    }
+}

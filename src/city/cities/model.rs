@@ -131,6 +131,36 @@ mod tests {
         }
     }
 
+    /// The stored layouts: a change here is a new `VERSION` and an `upgrade`.
+    #[test]
+    fn golden_bytes() {
+        let currency: Currency = "GHS".parse().expect("a currency");
+        let city = City {
+            name: "A".to_owned(),
+            currency,
+            timezone: "UTC".to_owned(),
+            center: Point::new(0.5, -2.0).expect("on earth").into(),
+            radius_m: 300,
+            speed_mps: 5.0,
+            version: 1,
+            created_at: Timestamp::from_millis(1),
+            updated_at: Timestamp::from_millis(-1),
+        };
+        let mut bytes = vec![1, 1, b'A', b'G', b'H', b'S', 3, b'U', b'T', b'C'];
+        bytes.extend([0.5_f64, -2.0].map(f64::to_le_bytes).concat());
+        bytes.extend([0xAC, 2]);
+        bytes.extend(5.0_f64.to_le_bytes());
+        bytes.extend([1, 2, 1]);
+        assert_eq!(city.to_bytes(), bytes);
+        assert_eq!(City::from_bytes(&bytes), Some(city));
+
+        let settings = Settings::for_currency(currency);
+        let fees = postcard::to_stdvec(&settings.fees).expect("encodes");
+        let bytes = [&[1], fees.as_slice(), &[0, 15, 10, 30, 2, 0, 2, 0, 0, 0, 1]].concat();
+        assert_eq!(settings.to_bytes(), bytes);
+        assert_eq!(Settings::from_bytes(&bytes), Some(settings));
+    }
+
     #[test]
     fn speeds() {
         for (speed, good) in [(5.0, true), (0.5, true), (0.0, false), (-1.0, false), (51.0, false), (f64::NAN, false), (f64::INFINITY, false)] {

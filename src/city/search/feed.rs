@@ -51,10 +51,9 @@ pub(super) fn run(search: &Search, engine: &WeakEngine, positions: watch::Receiv
 }
 
 async fn follow(search: &Search, engine: &WeakEngine, mut positions: watch::Receiver<Position>, mut resume: Resume) {
-    let mut stop = search.changes();
     loop {
         let failed = match begin(search, engine, resume) {
-            Ok(Some(feed)) => feed.go_on(engine, &mut positions, &mut stop).await,
+            Ok(Some(feed)) => feed.go_on(engine, &mut positions).await,
             Ok(None) => return,
             Err(error) => Err(error),
         };
@@ -126,12 +125,7 @@ fn mark(position: Position) -> Mark {
 
 impl Feed<'_> {
     /// `Ok` when there is nothing more to follow.
-    async fn go_on(
-        mut self,
-        engine: &WeakEngine,
-        positions: &mut watch::Receiver<Position>,
-        stop: &mut watch::Receiver<super::service::Applied>,
-    ) -> Result<(), FeedError> {
+    async fn go_on(mut self, engine: &WeakEngine, positions: &mut watch::Receiver<Position>) -> Result<(), FeedError> {
         loop {
             let Some(view) = engine.upgrade().map(|engine| engine.view()) else { break };
             let has_changes = self.follow_to(&view)?;
@@ -151,7 +145,7 @@ impl Feed<'_> {
             }
             tokio::select! {
                 changed = positions.changed() => if changed.is_err() { break },
-                _ = stop.changed() => (),
+                () = self.search.stopped() => break,
             }
         }
         self.leave_mark()

@@ -31,7 +31,8 @@ async fn find(State(search): State<Arc<Search>>, Query(asked): Query<Asked>, hea
         reached.map_err(|reached| Problem::new(503, "behind", format!("the search has reached {reached}, not {seq}")).retry_after(1))?;
     }
     let index = search.index().ok_or_else(|| Problem::new(503, "search_unavailable", "the search index is being opened again").retry_after(2))?;
-    let (view, now) = (ctx.view, ctx.engine.now());
+    // The newest picture: the index must not know of anything that it lacks.
+    let (view, now) = (ctx.engine.view(), ctx.engine.now());
     // Milliseconds of work: not on a thread that serves sockets.
     let answered = tokio::task::spawn_blocking(move || storage::fault::catch(|| question.answer(&index, &view, now))).await;
     match answered {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use index::text::{Resume, TextError, TextIndex};
 use storage::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::feed;
 use crate::engine::{Background, Engine};
@@ -21,6 +21,7 @@ pub struct Search {
     index: ArcSwapOption<TextIndex>,
     applied: watch::Sender<Applied>,
     stopping: AtomicBool,
+    stop: Notify,
     feeder: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -45,6 +46,7 @@ impl Search {
             index: ArcSwapOption::from_pointee(index),
             applied: watch::channel(Applied::default()).0,
             stopping: AtomicBool::new(false),
+            stop: Notify::new(),
             feeder: Mutex::new(None),
         });
         engine.background(search.clone());
@@ -57,8 +59,7 @@ impl Search {
     /// Ends the feed, which notes how far it came. Call it after the engine has stopped. Blocks.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        // Wakes the feed if it waits for a commit.
-        self.applied.send_modify(|_| ());
+        self.stop.notify_one();
         if let Some(thread) = self.feeder.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }
@@ -104,9 +105,9 @@ impl Search {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Wakes at [`Search::stop`].
-    pub(super) fn changes(&self) -> watch::Receiver<Applied> {
-        self.applied.subscribe()
+    /// Returns at [`Search::stop`].
+    pub(super) async fn stopped(&self) {
+        self.stop.notified().await;
     }
 
     pub(super) fn has_applied(&self, seq: u64) {

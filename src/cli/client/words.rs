@@ -52,7 +52,12 @@ pub struct Named {
 pub struct Merchant {
     pub id: String,
     pub name: String,
-    pub position: P,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct MenuItem {
+    pub id: String,
+    pub name: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -115,12 +115,16 @@ impl<'a> Day<'a> {
             let next_s = if looks { due_s.min(self.now_s + LOOK_S) } else { due_s };
             let before = self.stage.wire.newest_seq();
             if next_s > self.now_s {
-                self.stage.advance(next_s - self.now_s).await?;
+                let now = self.stage.advance(next_s - self.now_s).await?;
                 self.now_s = next_s;
+                if now != self.zero.plus_s(next_s) {
+                    let detail = format!("the clock shows {now}, not {}", self.zero.plus_s(next_s));
+                    return Err(CallError::Unexpected { what: "POST /v1/sandbox/clock/advance".to_owned(), detail });
+                }
                 self.bar.set_message(format!("minute {}, {} orders, {} waiting", self.now_s / 60, self.ids.len(), self.waiting.len()));
                 self.bar.set_position(self.bar.length().unwrap_or(1).saturating_sub((self.last_s() - self.now_s).max(0).unsigned_abs()));
             }
-            let quiet = self.stage.wire.newest_seq() == before + self.idle_growth;
+            let quiet = self.idle_growth > 0 && self.stage.wire.newest_seq() == before + self.idle_growth;
             let acted = self.act().await?;
             if acted || !quiet {
                 self.answer_offers().await?;

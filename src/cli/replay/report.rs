@@ -37,7 +37,13 @@ impl Report {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn of(instance: &Instance, stage: &Stage, solution: &Solution, faults: Vec<String>, staged_s: f64) -> Result<Self, CallError> {
+    pub async fn of(
+        instance: &Instance,
+        stage: &Stage,
+        solution: &Solution,
+        faults: Vec<String>,
+        staged_s: f64,
+    ) -> Result<Self, CallError> {
         let mut states = BTreeMap::new();
         for order in stage.orders().await? {
             *states.entry(order.status).or_insert(0) += 1;

@@ -192,3 +192,93 @@ fn plan(instance: &Instance, at: Place, free_s: i64, orders: Vec<usize>) -> Trip
     let restaurant = orders.first().map_or(0, |order| instance.orders[*order].restaurant);
     trip(instance, at, depart_s, depart_s, &Bundle { restaurant, orders })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mdrp::{Courier, Order, Parameters, Restaurant, Solution, check};
+    use proptest::prelude::*;
+
+    fn instance(off_min: i64, orders: &[(i32, i32, i64, usize, i64)]) -> Instance {
+        let point = |x: i32, y: i32| Point { x: f64::from(x), y: f64::from(y) };
+        let parameters = Parameters {
+            meters_per_minute: 320.0,
+            pickup_service_s: 240,
+            dropoff_service_s: 180,
+            target_s: 2_400,
+            maximum_s: 5_400,
+            pay_per_order_cents: 1_000,
+            pay_per_hour_cents: 1_500,
+        };
+        let orders = orders.iter().enumerate().map(|(i, (x, y, placed_min, restaurant, cook_min))| Order {
+            id: format!("o{i}"),
+            at: point(*x, *y),
+            placed_s: placed_min * 60,
+            restaurant: *restaurant,
+            ready_s: (placed_min + cook_min) * 60,
+        });
+        let couriers = vec![Courier { id: "c".into(), at: point(0, 0), on_s: 0, off_s: off_min * 60 }];
+        let restaurants =
+            [(500, 0), (-900, 300)].iter().enumerate().map(|(i, (x, y))| Restaurant { id: format!("r{i}"), at: point(*x, *y) });
+        Instance::new("one courier", orders.collect(), couriers, restaurants.collect(), parameters).unwrap()
+    }
+
+    /// One courier, offered every order `answer_s` after it was placed; takes what can be taken with up to `capacity` in hand.
+    fn play(instance: &Instance, capacity: usize, answer_s: i64) -> Solution {
+        let mut rider = Rider::at_home(0, instance);
+        let mut offers: Vec<usize> = (0..instance.orders.len()).collect();
+        offers.sort_by_key(|order| instance.orders[*order].placed_s);
+        let mut offers = VecDeque::from(offers);
+        let mut solution = Solution::default();
+        loop {
+            let offer_s = offers.front().map(|order| instance.orders[*order].placed_s + answer_s);
+            let act_s = rider.acts.front().map(|(at_s, _)| *at_s);
+            let now_s = match (offer_s, act_s) {
+                (Some(offer_s), act_s) if act_s.is_none_or(|act_s| offer_s < act_s) => {
+                    let order = offers.pop_front().unwrap();
+                    if rider.load() < capacity && rider.can_take(instance, order, offer_s) {
+                        rider.take(instance, order, offer_s);
+                    }
+                    offer_s
+                }
+                (_, Some(_)) => {
+                    let (now_s, act) = rider.acts.pop_front().unwrap();
+                    match act {
+                        Act::PickUp => rider.carry(instance, rider.held_there(instance)),
+                        Act::Free => {
+                            let assigned_s = rider.assigned_s;
+                            let trip = rider.rest().unwrap();
+                            solution.record(instance, 0, assigned_s, &trip);
+                        }
+                        Act::Depart | Act::Arrive | Act::Leave(_) | Act::Reach(_) | Act::HandOver(_) => (),
+                    }
+                    now_s
+                }
+                (_, None) => break,
+            };
+            if rider.trip.is_none() && !rider.held.is_empty() {
+                rider.set_out(instance, rider.held[0].order, now_s);
+            }
+        }
+        assert!(rider.is_idle());
+        solution.sort(instance);
+        solution
+    }
+
+    proptest! {
+        /// Whatever is accepted when: the rules of the problem are kept, and everything that was accepted is delivered.
+        #[test]
+        fn the_rules_are_kept(
+            off_min in 60..400_i64,
+            orders in prop::collection::vec((-3000..3000_i32, -3000..3000_i32, 0..300_i64, 0..2_usize, 0..40_i64), 1..14),
+            capacity in 1..4_usize,
+            answer_s in 0..90_i64,
+        ) {
+            let instance = instance(off_min, &orders);
+            let solution = play(&instance, capacity, answer_s);
+            if let Err(violations) = check(&instance, &solution) {
+                prop_assert!(false, "{violations:#?}\n{solution:#?}");
+            }
+        }
+    }
+}

@@ -68,16 +68,16 @@ impl Stage {
             .await?;
         let _: Value = admin.put(&format!("/v1/cities/{}/settings", city.id), &json!({ "offer_seconds": 30 })).await?;
         let cast = Cast { wire: &wire, admin: &admin, city: &city.id, plane };
-        let restaurants = many(instance.restaurants.len(), async |i| cast.restaurant(i, instance).await).await?;
-        let couriers = many(instance.couriers.len(), async |i| cast.courier(i, capacity).await).await?;
-        let customers = many(instance.orders.len(), async |i| cast.person(1, i).await).await?;
+        let restaurants = many(instance.restaurants.len(), |i| cast.restaurant(i, instance)).await?;
+        let couriers = many(instance.couriers.len(), |i| cast.courier(i, capacity)).await?;
+        let customers = many(instance.orders.len(), |i| cast.person(1, i)).await?;
         Ok(Self { wire, city: city.id, plane, restaurants, couriers, customers, admin })
     }
 }
 
 /// Runs `make` for 0, 1, … concurrently; the results in order.
-async fn many<T>(count: usize, make: impl AsyncFn(usize) -> Result<T, CallError>) -> Result<Vec<T>, CallError> {
-    stream::iter((0..count).map(&make)).buffered(AT_ONCE).try_collect().await
+async fn many<T, F: Future<Output = Result<T, CallError>>>(count: usize, make: impl Fn(usize) -> F) -> Result<Vec<T>, CallError> {
+    stream::iter((0..count).map(make)).buffered(AT_ONCE).try_collect().await
 }
 
 struct Cast<'a> {
@@ -96,7 +96,8 @@ impl Cast<'_> {
         let staff = self.person(2, number).await?;
         let restaurant = &instance.restaurants[number];
         let position = self.plane.on_globe(restaurant.at);
-        let body = json!({ "city_id": self.city, "name": format!("Restaurant {}", restaurant.id), "kind": "restaurant", "position": position });
+        let body =
+            json!({ "city_id": self.city, "name": format!("Restaurant {}", restaurant.id), "kind": "restaurant", "position": position });
         let merchant: Thing = self.admin.post("/v1/merchants", &body).await?;
         let roles = json!({ "roles": ["customer", "merchant"], "merchant_ids": [merchant.id] });
         let _: Value = self.admin.put(&format!("/v1/users/{}/roles", staff.id), &roles).await?;

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use storage::View;
 
 use super::problem::Problem;
-use crate::engine::{Caller, Question};
+use crate::engine::{Caller, Engine, Question};
 
 /// What the live edge needs of the product; the composition root implements it.
 pub trait Topics: Send + Sync {
@@ -22,7 +22,7 @@ pub trait Topics: Send + Sync {
     /// 404 for a topic that is not there.
     fn resolve(&self, view: &View, caller: &Caller, topic: &str) -> Result<(String, Question), Problem>;
     /// A client's message other than `auth` and `subscribe` (a courier's pings): its answer.
-    fn message<'a>(&'a self, caller: &'a Caller, message: serde_json::Value) -> BoxFuture<'a, Result<serde_json::Value, Problem>>;
+    fn message<'a>(&'a self, engine: &'a Engine, caller: &'a Caller, message: serde_json::Value) -> BoxFuture<'a, Result<serde_json::Value, Problem>>;
     /// A client began to follow a topic (an offer reaches its courier this way).
     fn followed(&self, topic: &str);
 }

@@ -140,7 +140,7 @@ impl Client {
             Said::Other => {
                 let Some(caller) = self.caller.clone() else { return Err((UNAUTHENTICATED, "sign in first")) };
                 let topics = self.topics.clone();
-                match topics.message(&caller, value).await {
+                match topics.message(&self.gate.engine, &caller, value).await {
                     Ok(answer) => self.send(answer.to_string()).await,
                     Err(problem) => self.refuse(&problem).await,
                 }

@@ -78,8 +78,14 @@ fn follow(tx: &mut Tx<'_, '_>, order: &Order, event: &Event) -> Result<(), Fault
                 capture(tx, order)?;
             }
         }
-        Event::OrderReadyForPickup => dispatch::ready_changed(tx, subject, tx.now()).map_err(broken)?,
-        Event::OrderPickedUp { .. } => dispatch::picked_up(tx, subject).map_err(broken)?,
+        Event::OrderReadyForPickup => {
+            // A search that was given up begins anew: the food is there now.
+            if dispatch::ready_changed(tx, subject, tx.now()).is_err() {
+                let job = job(tx, order)?;
+                dispatch::request(tx, job).map_err(broken)?;
+            }
+        }
+        Event::OrderPickedUp { .. } => dispatch::picked_up(tx, subject, courier(order)?).map_err(broken)?,
         Event::OrderDelivered { cash_collected, .. } => {
             dispatch::finished(tx, subject).map_err(broken)?;
             if cash_collected.is_some() {
@@ -101,7 +107,7 @@ fn follow(tx: &mut Tx<'_, '_>, order: &Order, event: &Event) -> Result<(), Fault
         Event::OrderRejectedByRestaurant { reason, .. } | Event::OrderCancelled { reason, .. } | Event::DeliveryFailed { cause: reason, .. } => {
             tx.settle_attention(ATTENTION_UNSEEN, &order.id.to_string());
             if order.accepted_at.is_some() {
-                dispatch::withdraw(tx, subject).map_err(broken)?;
+                dispatch::withdraw(tx, subject);
             }
             if let Some(intent) = order.payment.intent {
                 intents::void_or_refund(tx, intent, reason).map_err(broken)?;

@@ -19,6 +19,7 @@ pub fn evolve(order: Option<Order>, id: OrderId, recorded: &Recorded) -> Option<
             courier: None,
             leg: None,
             ready_at: None,
+            eta: None,
             accept_by: None,
             confirmed_at: None,
             seen_at: None,
@@ -71,6 +72,7 @@ fn apply(mut order: Order, event: &Event, at: Timestamp) -> Order {
             order.state = State::Accepted;
             order.accepted_at = Some(at);
             order.ready_at = Some(*ready_at);
+            order.eta = Some(ready_at.plus_s(i64::from(order.created.travel_s)));
         }
         Event::OrderRejectedByRestaurant { reason, .. } => end(&mut order, State::Rejected, reason, at),
         Event::FoodPreparing => order.state = State::Preparing,
@@ -80,8 +82,9 @@ fn apply(mut order: Order, event: &Event, at: Timestamp) -> Order {
             // If there was a leg, its events follow in the same commit.
             order.leg = None;
         }
-        Event::DriverAssigned { courier } => {
+        Event::DriverAssigned { courier, eta } => {
             order.courier = Some(*courier);
+            order.eta = eta.or(order.eta);
             order.state = State::Assigned;
         }
         Event::DriverUnassigned { .. } => {
@@ -93,12 +96,14 @@ fn apply(mut order: Order, event: &Event, at: Timestamp) -> Order {
         Event::OrderPickedUp { .. } => {
             order.state = State::PickedUp;
             order.picked_up_at = Some(at);
+            order.eta = Some(at.plus_s(i64::from(order.created.travel_s)));
         }
         Event::DriverEnRouteToCustomer { .. } => order.state = State::EnRouteToCustomer,
         Event::DriverArrivedAtCustomer { .. } => order.state = State::AtCustomer,
         Event::OrderDelivered { .. } => {
             order.state = State::Delivered;
             order.ended_at = Some(at);
+            order.eta = None;
             order.payment.cash_due = None;
         }
         Event::DeliveryFailed { cause, .. } => end(&mut order, State::Cancelled, cause, at),
@@ -113,8 +118,9 @@ fn apply(mut order: Order, event: &Event, at: Timestamp) -> Order {
         Event::OrderCancelled { reason, .. } => end(&mut order, State::Cancelled, reason, at),
         Event::RefundInitiated { amount, .. } => order.payment.refunded += amount,
         Event::RefundSettled { .. } => (),
-        Event::LegStarted { courier } => {
+        Event::LegStarted { courier, eta } => {
             order.courier = Some(*courier);
+            order.eta = eta.or(order.eta);
             order.leg = Some(Stage::Assigned);
         }
         Event::LegMoved { stage } => order.leg = Some(*stage),
@@ -140,6 +146,7 @@ fn apply(mut order: Order, event: &Event, at: Timestamp) -> Order {
 fn confirm(order: &mut Order, at: Timestamp) {
     order.state = State::Confirmed;
     order.confirmed_at = Some(at);
+    order.eta = Some(at.plus_s(i64::from(order.created.prep_s) + i64::from(order.created.travel_s)));
     order.accept_by = Some(at.plus_s(i64::from(order.created.terms.unaccepted_s)));
 }
 
@@ -148,5 +155,6 @@ fn end(order: &mut Order, state: State, reason: &str, at: Timestamp) {
     order.reason = Some(reason.to_owned());
     order.ended_at = Some(at);
     order.leg = None;
+    order.eta = None;
     order.payment.cash_due = None;
 }

@@ -57,9 +57,13 @@ fn broken(why: impl std::fmt::Display) -> Fault {
 /// A fault only.
 pub fn on_dispatch(tx: &mut Tx<'_, '_>, happened: &dispatch::Happened) -> Result<(), Fault> {
     let (subject, command) = match &happened.what {
-        dispatch::What::Assigned { subject, courier } => (*subject, Command::Assign { courier: *courier }),
+        dispatch::What::Assigned { subject, courier, eta } => (*subject, Command::Assign { courier: *courier, eta: Some(*eta) }),
         dispatch::What::Unassigned { subject, courier, reason } => (*subject, Command::Unassign { courier: *courier, reason: reason.clone() }),
-        _ => return Ok(()),
+        dispatch::What::OfferMade { .. }
+        | dispatch::What::OfferWithdrawn { .. }
+        | dispatch::What::OfferExpired { .. }
+        | dispatch::What::OfferDeclined { .. }
+        | dispatch::What::Unassignable { .. } => return Ok(()),
     };
     match act(tx, OrderId::from_u128(subject), Actor::SYSTEM, &command) {
         // Orders withdraw their job when they end, in the same commit: a job without a use for a courier is a bug that must not commit.

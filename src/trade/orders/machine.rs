@@ -129,7 +129,7 @@ fn to_ready(order: &Order) -> Vec<Event> {
     }
     events.push(Event::OrderReadyForPickup);
     if let (Some(courier), Some(stage)) = (order.courier, order.leg) {
-        events.push(Event::DriverAssigned { courier });
+        events.push(Event::DriverAssigned { courier, eta: order.eta });
         events.extend(approach(Stage::Assigned, stage, None));
     }
     events
@@ -151,12 +151,12 @@ fn approach(from: Stage, to: Stage, reported_at: Option<Timestamp>) -> Vec<Event
 fn courier(order: &Order, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
     let state = order.state;
     match *command {
-        Command::Assign { courier } => match (state, order.courier) {
+        Command::Assign { courier, eta } => match (state, order.courier) {
             (State::Accepted | State::Preparing | State::Assigned | State::EnRouteToRestaurant | State::AtRestaurant, Some(there)) => {
                 if there == courier { Ok(vec![]) } else { Err(Refusal::OtherCourier) }
             }
-            (State::Accepted | State::Preparing, None) => Ok(vec![Event::LegStarted { courier }]),
-            (State::ReadyForPickup, _) => Ok(vec![Event::DriverAssigned { courier }]),
+            (State::Accepted | State::Preparing, None) => Ok(vec![Event::LegStarted { courier, eta }]),
+            (State::ReadyForPickup, _) => Ok(vec![Event::DriverAssigned { courier, eta }]),
             (from, _) => illegal(from, State::Assigned),
         },
         Command::Unassign { courier, .. } if order.courier != Some(courier) => Ok(vec![]),

@@ -38,4 +38,4 @@ pub mod fold;
 
 pub use follow::{on_dispatch, on_payment, on_unaccepted, on_unpaid, on_unseen};
 pub use model::{OrderId, State};
-pub use stream::{Confirmed, Happened, LegChanged, Mismatch, audit};
+pub use stream::{Confirmed, EtaChanged, Happened, LegChanged, Mismatch, audit};

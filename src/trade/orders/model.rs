@@ -268,7 +268,7 @@ pub enum Event {
     OrderRejectedByRestaurant { reason: String, items: Vec<ItemId> },
     FoodPreparing,
     OrderReadyForPickup,
-    DriverAssigned { courier: CourierId },
+    DriverAssigned { courier: CourierId, eta: Option<Timestamp> },
     DriverUnassigned { courier: CourierId, reason: String },
     DriverEnRouteToRestaurant { reported_at: Option<Timestamp> },
     DriverArrivedAtRestaurant { reported_at: Option<Timestamp> },
@@ -283,7 +283,7 @@ pub enum Event {
     RefundInitiated { refund: RefundId, amount: i64 },
     RefundSettled { refund: RefundId, amount: i64 },
     /// Note: a courier was found before the food was ready.
-    LegStarted { courier: CourierId },
+    LegStarted { courier: CourierId, eta: Option<Timestamp> },
     /// Note: that courier went on.
     LegMoved { stage: Stage },
     /// Note: that courier is gone again.
@@ -356,7 +356,8 @@ pub enum Command {
     Reject { reason: String, items: Vec<ItemId> },
     Prepare,
     Ready,
-    Assign { courier: CourierId },
+    /// With dispatch's estimate of the arrival at the door.
+    Assign { courier: CourierId, eta: Option<Timestamp> },
     Unassign { courier: CourierId, reason: String },
     /// The courier is on the way to the food, or there.
     Approach { stage: Stage, reported_at: Option<Timestamp> },

@@ -36,6 +36,8 @@ pub struct Order {
     /// That courier's stage until the food is ready; after that the state says it.
     pub leg: Option<Stage>,
     pub ready_at: Option<Timestamp>,
+    /// When it should be at the door; none before it is confirmed and after its end.
+    pub eta: Option<Timestamp>,
     /// Until when the merchant may accept; from CONFIRMED on.
     pub accept_by: Option<Timestamp>,
     pub confirmed_at: Option<Timestamp>,

@@ -8,7 +8,7 @@ use super::parts::{actor, permitted};
 use super::record::Order;
 use crate::city::dispatch;
 use crate::city::field::Invalid;
-use crate::engine::Tx;
+use crate::engine::{Fault, Tx};
 use crate::money::Money;
 use crate::trade::failure::Failure;
 
@@ -117,6 +117,6 @@ pub fn release(tx: &mut Tx<'_, '_>, id: OrderId, reason: String) -> Result<Order
         return Err(Refusal::Illegal { from: order.state, to: State::ReadyForPickup }.into());
     };
     let (order, _) = act(tx, id, actor, &Command::Unassign { courier, reason: reason.clone() })?;
-    dispatch::release(tx, id.as_u128(), courier, &reason)?;
+    dispatch::release(tx, id.as_u128(), courier, &reason).map_err(|refusal| Fault::new(refusal.to_string()))?;
     Ok(order)
 }

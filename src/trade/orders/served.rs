@@ -47,7 +47,7 @@ pub fn data(event: &Event, currency: Currency) -> Value {
         Event::OrderAcceptedByRestaurant { ready_at } => json!({ "ready_at": ready_at.to_string() }),
         Event::OrderRejectedByRestaurant { reason, items } => json!({ "reason": reason, "items": items }),
         Event::FoodPreparing | Event::OrderReadyForPickup => json!({}),
-        Event::DriverAssigned { courier } => json!({ "courier_id": courier }),
+        Event::DriverAssigned { courier, eta } => json!({ "courier_id": courier, "eta": eta.map(|at| at.to_string()) }),
         Event::DriverUnassigned { courier, reason } => json!({ "courier_id": courier, "reason": reason }),
         Event::DriverEnRouteToRestaurant { reported_at }
         | Event::DriverArrivedAtRestaurant { reported_at }

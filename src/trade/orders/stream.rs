@@ -101,6 +101,27 @@ impl engine::Event for LegChanged {
     }
 }
 
+/// The order is expected at another time than before.
+#[derive(Clone, Copy, Debug)]
+pub struct EtaChanged {
+    pub order: OrderId,
+    pub eta: Option<storage::Timestamp>,
+}
+
+impl engine::Event for EtaChanged {
+    fn name(&self) -> &'static str {
+        "EtaChanged"
+    }
+
+    fn topics(&self) -> Vec<String> {
+        vec![format!("order:{}", self.order)]
+    }
+
+    fn data(&self) -> Value {
+        json!({ "order_id": self.order, "eta": self.eta.map(|at| at.to_string()) })
+    }
+}
+
 /// Runs the machine on an order and records what it decided. Returns the order after it and what happened.
 ///
 /// # Errors
@@ -118,10 +139,14 @@ fn append(tx: &mut Tx<'_, '_>, id: OrderId, before: Option<Order>, actor: Actor,
     let mut order = before;
     for event in events {
         let was_confirmed = order.as_ref().is_some_and(|order| order.confirmed_at.is_some());
+        let expected = order.as_ref().and_then(|order| order.eta);
         let recorded = Recorded { at: tx.now(), actor, event: event.clone() };
         let next = evolve(order, id, &recorded)?;
         ORDER_EVENTS.put(tx, &(id, next.version), &recorded);
         publish(tx, &next, event, was_confirmed);
+        if next.eta.is_some() && next.eta != expected {
+            tx.emit(EtaChanged { order: id, eta: next.eta });
+        }
         order = Some(next);
     }
     if let Some(order) = order.as_ref().filter(|_| !events.is_empty()) {

@@ -245,7 +245,7 @@ fn eta(order: &Order, now: Timestamp) -> Option<Eta> {
     let created = &order.created;
     let promised = order.ready_at.unwrap_or_else(|| order.created_at.plus_s(i64::from(created.prep_s)));
     let pickup_at = order.picked_up_at.unwrap_or_else(|| promised.max(now));
-    let delivery_at = pickup_at.plus_s(i64::from(created.travel_s)).max(now);
+    let delivery_at = order.eta.unwrap_or_else(|| pickup_at.plus_s(i64::from(created.travel_s))).max(now);
     Some(Eta { pickup_at: pickup_at.to_string(), delivery_at: delivery_at.to_string() })
 }
 

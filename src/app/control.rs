@@ -1,0 +1,124 @@
+//! Command-line verbs against a running server: `DATA/control.sock`, for whoever owns the folder.
+//!
+//! One line of JSON in (`{"verb": "admin.create", "email": "…"}`), one line out (`{"ok": …}` or `{"error": "…"}`).
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+
+use super::AdminCredentials;
+use crate::engine::{Caller, Engine, WriteError};
+use crate::people::identity::hashing;
+use crate::people::users::Email;
+use crate::people::{People, admin};
+
+/// What can be asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "verb", deny_unknown_fields)]
+pub enum Ask {
+    #[serde(rename = "admin.create")]
+    AdminCreate { email: String },
+}
+
+/// The socket of a data folder.
+#[must_use]
+pub fn socket(data: &Path) -> PathBuf {
+    data.join("control.sock")
+}
+
+/// Makes an administrator with a one-time password.
+///
+/// # Errors
+/// A sentence.
+pub async fn create_admin(engine: &Engine, people: &People, email: &str) -> Result<AdminCredentials, String> {
+    let parsed: Email = email.parse().map_err(|_| format!("{email} is not an e-mail address"))?;
+    let password = admin::one_time_password().map_err(|fault| fault.to_string())?;
+    let to_hash = password.clone();
+    let phc = tokio::task::spawn_blocking(move || hashing::hash(&to_hash)).await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    let keyring = people.keyring.clone();
+    let must_change = !engine.is_sandbox();
+    let made = engine.write(&Caller::system("command line"), "admin.create", move |tx| admin::create(tx, &keyring, &parsed, phc, must_change).map(drop));
+    match made.await {
+        Ok(_) => Ok(AdminCredentials { email: email.to_owned(), password }),
+        Err(WriteError::Refused(refusal)) => Err(refusal.to_string()),
+        Err(WriteError::Fault(fault)) => Err(fault.to_string()),
+    }
+}
+
+/// Answers verbs until `stop` turns true.
+///
+/// # Errors
+/// The socket cannot be made.
+pub fn listen(data: &Path, engine: Engine, people: People, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+    let path = socket(data);
+    // The folder's lock is ours: a socket that is there is a dead server's.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => (),
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    tokio::spawn(async move {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = crate::edge::server::stopped(&mut stop) => break,
+            };
+            let Ok((stream, _)) = accepted else { continue };
+            // The folder is 0700 and the socket 0600; the peer is checked all the same.
+            let ours = stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || Some(peer.uid()) == own_uid());
+            if ours {
+                tokio::spawn(answer(stream, engine.clone(), people.clone()));
+            }
+        }
+        let _ = std::fs::remove_file(path);
+    });
+    Ok(())
+}
+
+fn own_uid() -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").ok().map(|own| own.uid())
+}
+
+async fn answer(stream: UnixStream, engine: Engine, people: People) {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    if BufReader::new(read).read_line(&mut line).await.is_err() {
+        return;
+    }
+    let said = match serde_json::from_str::<Ask>(&line) {
+        Ok(Ask::AdminCreate { email }) => create_admin(&engine, &people, &email).await.map(|made| json!(made)),
+        Err(error) => Err(format!("this server does not know that verb: {error}")),
+    };
+    let text = match said {
+        Ok(value) => json!({ "ok": value }),
+        Err(why) => json!({ "error": why }),
+    };
+    let _ = write.write_all(format!("{text}\n").as_bytes()).await;
+}
+
+/// Asks the server that has the folder open; `None` if there is none.
+///
+/// # Errors
+/// What the server said, or why it could not be heard.
+pub async fn ask(data: &Path, ask: &Ask) -> Result<Option<Value>, String> {
+    let Ok(stream) = UnixStream::connect(socket(data)).await else { return Ok(None) };
+    let (read, mut write) = stream.into_split();
+    let line = serde_json::to_string(ask).map_err(|error| error.to_string())?;
+    write.write_all(format!("{line}\n").as_bytes()).await.map_err(|error| error.to_string())?;
+    let mut answer = String::new();
+    BufReader::new(read).read_line(&mut answer).await.map_err(|error| error.to_string())?;
+    let answer: Value = serde_json::from_str(&answer).map_err(|error| format!("the server's answer is not JSON: {error}"))?;
+    match (answer.get("ok"), answer.get("error").and_then(Value::as_str)) {
+        (Some(ok), _) => Ok(Some(ok.clone())),
+        (None, Some(why)) => Err(why.to_owned()),
+        (None, None) => Err("the server's answer says nothing".to_owned()),
+    }
+}

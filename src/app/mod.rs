@@ -1,0 +1,303 @@
+//! The appliance, put together: data folder, engine, modules, port. The composition root.
+//!
+//! Reading order: [`wiring`] (who reacts to whom), [`topics`] (who may follow what), this file (start and stop), [`control`] (command-line verbs
+//! against a running server), [`folder`] (what kind of data folder this is).
+
+pub mod control;
+pub mod folder;
+pub mod overview;
+pub mod topics;
+pub mod wiring;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use storage::disk::RealDisk;
+use storage::{MachineClock, Options};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::city::dispatch::Dispatcher;
+use crate::city::media::shelf::Shelf;
+use crate::city::search::Search;
+use crate::city::tracking::Tracking;
+use crate::edge::layers::Traffic;
+use crate::edge::live::Hub;
+use crate::edge::server::{Listening, ServeError, TlsFiles, listen};
+use crate::edge::{Gate, docs, layers};
+use crate::engine::outbox::Outbox;
+use crate::engine::{Engine, EngineOptions};
+use crate::money::payments::provider::{Providers, connect};
+use crate::money::sandbox::{Sandbox, SandboxConnector};
+use crate::people::People;
+use crate::{city, edge, money, ops, people, trade};
+
+/// How the appliance is started.
+#[derive(Clone, Debug)]
+pub struct AppOptions {
+    /// The data folder; a temporary one, gone at the end, if `None`.
+    pub data: Option<PathBuf>,
+    pub listen: SocketAddr,
+    /// Test clock, known one-time codes, a payment provider of our own. Fixed when the folder is made.
+    pub sandbox: bool,
+    /// A sandbox may listen beyond loopback.
+    pub force_public_sandbox: bool,
+    /// Make (or reset) this administrator at the start and say the password.
+    pub admin: Option<String>,
+    pub tls: Option<TlsFiles>,
+    /// Whether `/metrics` answers others than loopback.
+    pub metrics_public: bool,
+}
+
+impl Default for AppOptions {
+    fn default() -> Self {
+        Self {
+            data: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            sandbox: false,
+            force_public_sandbox: false,
+            admin: None,
+            tls: None,
+            metrics_public: false,
+        }
+    }
+}
+
+/// Why the appliance does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Folder(#[from] folder::FolderError),
+    #[error(transparent)]
+    Store(#[from] storage::store::OpenError),
+    #[error(transparent)]
+    People(#[from] people::OpenError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error("the search index does not open: {0}")]
+    Search(#[from] index::text::TextError),
+    #[error("{0}: {1}")]
+    Io(&'static str, std::io::Error),
+    #[error(transparent)]
+    Fault(#[from] crate::engine::Fault),
+    #[error("a sandbox answers to known codes: it listens on loopback only, not on {0} (--force-public-sandbox overrides)")]
+    PublicSandbox(SocketAddr),
+    #[error("{0}")]
+    Admin(String),
+}
+
+/// An administrator made at the start.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct AdminCredentials {
+    pub email: String,
+    pub password: String,
+}
+
+/// The running appliance.
+pub struct App {
+    engine: Engine,
+    address: SocketAddr,
+    is_tls: bool,
+    admin: Option<AdminCredentials>,
+    search: Arc<Search>,
+    traffic: Arc<Traffic>,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+    sandbox: Option<Sandbox>,
+    data: PathBuf,
+    _temporary: Option<TempDir>,
+}
+
+/// Opens the folder, recovers, starts everything, listens.
+///
+/// # Errors
+/// [`StartError`], in a sentence for an operator.
+pub async fn start(options: AppOptions) -> Result<App, StartError> {
+    crate::crypto::install();
+    ops::health::recorder();
+    if options.sandbox && !options.listen.ip().is_loopback() && !options.force_public_sandbox {
+        return Err(StartError::PublicSandbox(options.listen));
+    }
+    let (data, temporary) = match options.data {
+        Some(data) => (data, None),
+        None => {
+            let made = tempfile::Builder::new().prefix("medina-").tempdir().map_err(|error| StartError::Io("a temporary folder", error))?;
+            (made.path().to_owned(), Some(made))
+        }
+    };
+    folder::claim(&data, options.sandbox)?;
+    // The port first: a wrong address is said before a long recovery.
+    let listening = listen(options.listen, options.tls.as_ref()).await?;
+    let people = People::open(&data)?;
+    let tracking = Arc::new(Tracking::default());
+    let engine = open_engine(&data, options.sandbox, &people)?;
+    let mut providers = Vec::new();
+    let mut connector = None;
+    let sandbox = if options.sandbox {
+        let clock = engine.clock().clone();
+        let started = Sandbox::start(&data.join("sandbox-provider"), Arc::new(move || clock.now())).await;
+        let sandbox = started.map_err(|error| StartError::Io("the sandbox's payment provider", error))?;
+        let ours = Arc::new(SandboxConnector::to(&sandbox));
+        providers.push(ours.clone() as Arc<dyn money::payments::provider::Provider>);
+        connector = Some(ours);
+        engine.background(sandbox.background());
+        Some(sandbox)
+    } else {
+        None
+    };
+    let providers = Providers::new(providers);
+    connect(&engine, &providers).await?;
+    Outbox::start(&engine);
+    tracking.restore(&engine.view());
+    tokio::spawn(tracking.clone().run(engine.clone()));
+    let search = Search::start(&engine, &data.join("search"))?;
+    let dispatcher = Dispatcher::start(&engine, tracking.clone()).await?;
+    let shelf = Arc::new(Shelf::open(&data.join("media")).map_err(|error| StartError::Io("the media folder", error))?);
+    let hub = Hub::start(&engine);
+    topics::tell_positions(&hub, &tracking, &engine);
+
+    let parts = Parts { people: people.clone(), tracking, search: search.clone(), providers, connector, dispatcher, hub, shelf, metrics_public: options.metrics_public };
+    let (routes, _) = routes(&engine, parts);
+    let traffic = Arc::new(Traffic::default());
+    let gate = Gate { engine: engine.clone(), authenticate: people.tokens.clone() };
+    let routes = layers::wrap(routes, gate, traffic.clone());
+    let is_tls = options.tls.is_some();
+    if let Some(sandbox) = &sandbox {
+        sandbox.deliver_to(&format!("{}/v1/payments/webhooks/sandbox", base_url(listening.address, is_tls)));
+    }
+    let admin = match &options.admin {
+        Some(email) => Some(control::create_admin(&engine, &people, email).await.map_err(StartError::Admin)?),
+        None => None,
+    };
+    let (stop, stopping) = watch::channel(false);
+    control::listen(&data, engine.clone(), people, stopping.clone()).map_err(|error| StartError::Io("the control socket", error))?;
+    let address = listening.address;
+    let server = tokio::spawn(Listening::serve(listening, routes, stopping));
+    Ok(App { engine, address, is_tls, admin, search, traffic, stop, server, sandbox, data, _temporary: temporary })
+}
+
+fn open_engine(data: &Path, sandbox: bool, people: &People) -> Result<Engine, StartError> {
+    let mut seed = [0; 32];
+    aws_lc_rs::rand::fill(&mut seed).map_err(|_| StartError::Io("the operating system's randomness", std::io::Error::other("not available")))?;
+    let options = EngineOptions::new(Options::with_seed(seed), Arc::new(MachineClock), sandbox);
+    let wiring = wiring::wire(people);
+    Ok(Engine::start(Arc::new(RealDisk), &data.join("state"), options, wiring, people.policies.clone())?)
+}
+
+/// What the routes are made of.
+struct Parts {
+    people: People,
+    tracking: Arc<Tracking>,
+    search: Arc<Search>,
+    providers: Providers,
+    connector: Option<Arc<SandboxConnector>>,
+    dispatcher: Arc<Dispatcher>,
+    hub: Arc<Hub>,
+    shelf: Arc<Shelf>,
+    metrics_public: bool,
+}
+
+fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
+    let Parts { people, tracking, search, providers, connector, dispatcher, hub, shelf, metrics_public } = parts;
+    let ops = overview::ops(engine, &search, &dispatcher, &hub, metrics_public);
+    let mut api = OpenApiRouter::new()
+        .merge(people::http::routes(people.clone()))
+        .merge(city::cities::http::routes())
+        .merge(city::catalog::routes())
+        .merge(city::search::routes(search))
+        .merge(city::media::routes(shelf))
+        .merge(city::couriers::http::routes(tracking.clone()))
+        .merge(city::tracking::http::routes(tracking.clone()))
+        .merge(city::dispatch::http::routes(dispatcher.clone()))
+        .merge(trade::routes(trade::Services { tracking: tracking.clone(), keyring: people.keyring.clone() }))
+        .merge(money::payments::http::routes(providers))
+        .merge(money::books::http::routes())
+        .merge(ops::routes(ops.clone()));
+    if let Some(connector) = connector {
+        api = api.merge(money::sandbox::http::routes(connector));
+    }
+    let (router, document) = api.split_for_parts();
+    let document = docs::finish(document);
+    let topics = Arc::new(topics::CityTopics::new(tracking, dispatcher));
+    let router = router
+        .merge(docs::routes(&document))
+        .merge(ops::health::routes(ops))
+        .merge(edge::live::http::routes(edge::live::http::Live { hub, topics }));
+    (router, document)
+}
+
+fn base_url(address: SocketAddr, is_tls: bool) -> String {
+    let scheme = if is_tls { "https" } else { "http" };
+    let host = if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address };
+    format!("{scheme}://{host}")
+}
+
+impl App {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://127.0.0.1:PORT`
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        base_url(self.address, self.is_tls)
+    }
+
+    /// The administrator made at the start, if one was asked for.
+    #[must_use]
+    pub fn admin(&self) -> Option<&AdminCredentials> {
+        self.admin.as_ref()
+    }
+
+    /// The engine, for checks that no client could make.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Requests so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.traffic.requests.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Lets what is under way end, folds, closes.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        let _ = self.server.await;
+        let (engine, search) = (self.engine, self.search);
+        let stopped = tokio::task::spawn_blocking(move || {
+            search.stop();
+            engine.stop();
+        });
+        if let Err(error) = stopped.await {
+            tracing::error!(%error, "the end was not orderly; the log holds everything");
+        }
+        drop(self.sandbox);
+    }
+}
+
+/// The OpenAPI document, without a data folder of the user's (`medina openapi`).
+///
+/// # Errors
+/// [`StartError`] if not even a temporary folder can be used.
+pub async fn openapi() -> Result<OpenApi, StartError> {
+    let app = start(AppOptions { sandbox: true, ..AppOptions::default() }).await?;
+    let url = format!("{}/openapi.json", app.base_url());
+    let fetched = async { reqwest::get(url).await?.json::<OpenApi>().await }.await;
+    app.stop().await;
+    fetched.map_err(|error| StartError::Io("the document", std::io::Error::other(error.to_string())))
+}

@@ -1,0 +1,62 @@
+//! What each module adds to the operators' overview and to readiness.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
+use storage::View;
+
+use crate::city::couriers::Availability;
+use crate::city::couriers::model::PRESENCES;
+use crate::city::dispatch::Dispatcher;
+use crate::city::search::Search;
+use crate::edge::live::Hub;
+use crate::engine::Engine;
+use crate::ops::{Ops, Readiness, Section};
+use crate::trade::orders::record::ORDERS;
+
+/// The overview's sections and the readiness checks.
+pub(super) fn ops(engine: &Engine, search: &Arc<Search>, dispatcher: &Arc<Dispatcher>, hub: &Arc<Hub>, metrics_public: bool) -> Ops {
+    let orders: Section = Arc::new(|view: &View| {
+        let mut by_state: BTreeMap<String, u64> = BTreeMap::new();
+        for (_, order) in ORDERS.scan(view) {
+            *by_state.entry(order.state.name().to_owned()).or_default() += 1;
+        }
+        json!(by_state)
+    });
+    let couriers: Section = Arc::new(|view: &View| {
+        let mut by_status: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for (_, presence) in PRESENCES.scan(view) {
+            *by_status.entry(match presence.availability {
+                Availability::Online => "online",
+                Availability::Offline => "offline",
+                Availability::Break => "break",
+            }).or_default() += 1;
+        }
+        json!(by_status)
+    });
+    let lag: Section = {
+        let (search, engine) = (search.clone(), engine.downgrade());
+        Arc::new(move |_: &View| engine.upgrade().map_or(json!(null), |engine| json!({ "search": search.lag(&engine) })))
+    };
+    let decisions: Section = {
+        let dispatcher = dispatcher.clone();
+        Arc::new(move |_: &View| {
+            let took = dispatcher.decision_times();
+            json!({ "count": took.count(), "p50": took.quantile_us(500), "p99": took.quantile_us(990) })
+        })
+    };
+    let live: Section = {
+        let hub = hub.clone();
+        Arc::new(move |_: &View| json!({ "subscriptions": hub.subscriptions() }))
+    };
+    let searchable: Readiness = {
+        let search = search.clone();
+        Arc::new(move || if search.is_ready() { Ok(()) } else { Err("the search index is catching up".to_owned()) })
+    };
+    Ops {
+        sections: vec![("orders", orders), ("couriers", couriers), ("index_lag", lag), ("dispatch_decision_us", decisions), ("live", live)],
+        readiness: vec![("search", searchable)],
+        metrics_public,
+    }
+}

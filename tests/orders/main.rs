@@ -1,0 +1,9 @@
+//! Orders through their public interface: the machine and its fold as laws, every (state, command) pair as a table, the stored rows as bytes,
+//! and whole evenings in an engine with its books, policy and dispatch.
+
+mod evening;
+mod laws;
+mod rows;
+mod sample;
+mod table;
+mod world;
