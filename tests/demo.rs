@@ -44,8 +44,7 @@ fn a_city_lives_to_the_end() {
 /// Waits until the log line says where the city is, and some orders have been placed.
 fn wait_for_orders(child: &mut Child, wanted: usize) -> String {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let first = lines.next().unwrap().unwrap();
-    let base = first.split_whitespace().last().unwrap().to_owned();
+    let base = lines.find_map(|line| Some(line.unwrap().strip_prefix("Medina demo: ")?.split_whitespace().last()?.to_owned())).unwrap();
     let password = lines.find_map(|line| Some(line.unwrap().split_once(" with ")?.1.split(':').next()?.to_owned())).unwrap();
     // Keeps the pipe open and empty.
     std::thread::spawn(move || lines.for_each(drop));

@@ -41,7 +41,13 @@ async fn a_card_is_authorised_captured_settled_and_refunded() {
         let facts = facts.clone();
         city.write(move |tx| settle_order(tx, &facts)).await.expect("escrow holds the price");
     }
-    let shares = [(Code::Escrow, 1, 0), (Code::MerchantPayable, 7, 3200), (Code::CourierPayable, 8, 590), (Code::Commission, HOUSE, 800), (Code::Fees, HOUSE, 272)];
+    let shares = [
+        (Code::Escrow, 1, 0),
+        (Code::MerchantPayable, 7, 3200),
+        (Code::CourierPayable, 8, 590),
+        (Code::Commission, HOUSE, 800),
+        (Code::Fees, HOUSE, 272),
+    ];
     for (code, owner, amount) in shares {
         assert_eq!(city.balance(code, owner), amount, "{}", code.name());
     }
@@ -53,10 +59,15 @@ async fn a_card_is_authorised_captured_settled_and_refunded() {
     city.until(|city| city.happened().contains(&"IntentRefundSettled".to_owned())).await;
     assert_eq!(city.get(SUPPORT, &format!("/v1/refunds/{refund_id}")).await.1["status"], "settled");
     let (_, shown) = city.get(PAYER, &format!("/v1/payments/intents/{id}")).await;
-    assert_eq!((&shown["status"], &shown["captured"]["amount"], &shown["refunded"]["amount"]), (&json!("captured"), &json!(4862), &json!(862)));
+    assert_eq!(
+        (&shown["status"], &shown["captured"]["amount"], &shown["refunded"]["amount"]),
+        (&json!("captured"), &json!(4862), &json!(862))
+    );
     assert_eq!(city.balance(Code::RefundsBorne, HOUSE), 862, "the order is settled: the platform bears it");
 
-    let (status, problem) = city.post(SUPPORT, "/v1/refunds", "k3", json!({ "intent_id": id, "amount": { "amount": 4001, "currency": "GHS" }, "reason": "all" })).await;
+    let (status, problem) = city
+        .post(SUPPORT, "/v1/refunds", "k3", json!({ "intent_id": id, "amount": { "amount": 4001, "currency": "GHS" }, "reason": "all" }))
+        .await;
     assert_eq!((status, &problem["code"]), (422, &json!("invalid_request")));
     assert_eq!(city.post(SUPPORT, "/v1/refunds", "k4", json!({ "intent_id": id, "reason": "rest" })).await.0, 201);
     assert_eq!(city.status_after(id, Status::Captured).await, Status::Refunded);
@@ -65,7 +76,8 @@ async fn a_card_is_authorised_captured_settled_and_refunded() {
     let (_, trial) = city.get(SUPPORT, "/v1/ledger/trial-balance").await;
     assert_eq!(trial["currencies"][0]["difference"], 0, "{trial}");
     assert!(city.audit().is_clean());
-    let expected = ["Created", "Authorized", "Captured", "RefundInitiated", "RefundSettled", "RefundInitiated", "RefundSettled"].map(|name| format!("Intent{name}"));
+    let expected = ["Created", "Authorized", "Captured", "RefundInitiated", "RefundSettled", "RefundInitiated", "RefundSettled"]
+        .map(|name| format!("Intent{name}"));
     assert_eq!(city.happened(), expected);
 }
 
@@ -129,7 +141,10 @@ async fn a_confirmation_is_made_once() {
     let (status, problem) = city.post(PAYER, &path, "k", json!({ "token": "tok_declined" })).await;
     assert_eq!((status, &problem["code"]), (422, &json!("idempotency_key_reused")));
     let (status, problem) = city.post(PAYER, &path, "other", json!({ "token": "tok_declined" })).await;
-    assert_eq!((status, &problem["code"], &problem["from"], &problem["allowed"]), (409, &json!("invalid_transition"), &json!("captured"), &json!(["refunded"])));
+    assert_eq!(
+        (status, &problem["code"], &problem["from"], &problem["allowed"]),
+        (409, &json!("invalid_transition"), &json!("captured"), &json!(["refunded"]))
+    );
     assert_eq!(city.happened().iter().filter(|name| *name == "IntentAuthorized").count(), 1);
 }
 
@@ -171,11 +186,17 @@ async fn everything_is_undone() {
     let unwound = city
         .write(move |tx| {
             intents::capture(tx, under_way, None)?;
-            [fresh, undecided, authorized, under_way, captured].into_iter().map(|id| intents::void_or_refund(tx, id, "over")).collect::<Result<Vec<_>, Refusal>>()
+            [fresh, undecided, authorized, under_way, captured]
+                .into_iter()
+                .map(|id| intents::void_or_refund(tx, id, "over"))
+                .collect::<Result<Vec<_>, Refusal>>()
         })
         .await
         .expect("it unwinds");
-    assert!(matches!(unwound[..], [Unwound::Cancelled, Unwound::Cancelled, Unwound::Cancelled, Unwound::WhenKnown, Unwound::Refunding { amount: 500, .. }]));
+    assert!(matches!(
+        unwound[..],
+        [Unwound::Cancelled, Unwound::Cancelled, Unwound::Cancelled, Unwound::WhenKnown, Unwound::Refunding { amount: 500, .. }]
+    ));
     city.advance_s(60).await;
     let ends = [fresh, undecided, authorized, under_way, captured].map(|id| city.intent_now(id).status);
     assert_eq!(ends, [Status::Cancelled, Status::Cancelled, Status::Cancelled, Status::Refunded, Status::Refunded]);
@@ -194,7 +215,17 @@ async fn an_unpaid_intent_expires_and_what_comes_later_is_given_back() {
     let expires_at = city.now().plus_s(20);
     let payer = city::user(PAYER);
     let id = city
-        .write(move |tx| intents::create(tx, Subject::order(1), payer, Money::new(500, ghs()), Method::Card, medina::money::payments::CaptureTime::Delivery, Some(expires_at)))
+        .write(move |tx| {
+            intents::create(
+                tx,
+                Subject::order(1),
+                payer,
+                Money::new(500, ghs()),
+                Method::Card,
+                medina::money::payments::CaptureTime::Delivery,
+                Some(expires_at),
+            )
+        })
         .await
         .expect("cards are on offer")
         .id;
@@ -232,7 +263,11 @@ async fn the_books_are_shown_to_those_who_keep_them() {
     let (_, first) = city.get(SUPPORT, "/v1/ledger/accounts?code=escrow&limit=2").await;
     let cursor = first["next_cursor"].as_str().expect("there is more");
     let (_, rest) = city.get(SUPPORT, &format!("/v1/ledger/accounts?code=2000&limit=2&cursor={cursor}")).await;
-    let owners: Vec<_> = [&first, &rest].into_iter().flat_map(|page| page["data"].as_array().cloned().unwrap_or_default()).map(|account| account["balance"].clone()).collect();
+    let owners: Vec<_> = [&first, &rest]
+        .into_iter()
+        .flat_map(|page| page["data"].as_array().cloned().unwrap_or_default())
+        .map(|account| account["balance"].clone())
+        .collect();
     assert_eq!(owners, [json!(500), json!(500), json!(500)]);
     assert_eq!(rest["next_cursor"], json!(null));
     let (_, receivable) = city.get(SUPPORT, "/v1/ledger/accounts?code=provider_receivable").await;
@@ -256,6 +291,12 @@ async fn a_card_needs_somebody_who_takes_it() {
     for method in [Method::Card, Method::Wallet, Method::MobileMoney] {
         assert_eq!(city.intent(1, 500, method).await.map(|intent| intent.id), Err(Refusal::MethodUnavailable), "{method:?}");
     }
-    assert_eq!(city.intent(1, 0, Method::Cash).await.map(|intent| intent.id).map_err(|refusal| matches!(refusal, Refusal::AmountOutOfRange { .. })), Err(true));
+    assert_eq!(
+        city.intent(1, 0, Method::Cash)
+            .await
+            .map(|intent| intent.id)
+            .map_err(|refusal| matches!(refusal, Refusal::AmountOutOfRange { .. })),
+        Err(true)
+    );
     assert!(city.happened().is_empty(), "a refusal tells nobody");
 }

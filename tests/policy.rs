@@ -48,7 +48,8 @@ impl House {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_800_000_000_000)));
         let options = EngineOptions::new(options, clock, true);
         let again = Arc::new(Policies::embedded().expect("valid"));
-        let engine = Engine::start(Arc::new(SimDisk::new(1)), std::path::Path::new("/data"), options, Wiring::new(), again).expect("an engine");
+        let engine =
+            Engine::start(Arc::new(SimDisk::new(1)), std::path::Path::new("/data"), options, Wiring::new(), again).expect("an engine");
         let made = Arc::new(Mutex::new(Vec::new()));
         let (keys, into) = (keyring.clone(), made.clone());
         engine
@@ -269,7 +270,9 @@ fn every_action_in_the_code_is_known() {
 #[ignore = "a measurement, not a test"]
 async fn measure_a_decision() {
     let house = House::open().await;
-    let resource = Resource::new("Order", "ord_1").with("customer", house.id(Who::Customer).to_string()).with("merchant", users::merchant_text(MERCHANT));
+    let resource = Resource::new("Order", "ord_1")
+        .with("customer", house.id(Who::Customer).to_string())
+        .with("merchant", users::merchant_text(MERCHANT));
     let question = Question::new("orders.read", resource);
     for who in [Who::Customer, Who::Merchant, Who::Support] {
         let caller = house.caller(who);

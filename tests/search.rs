@@ -67,12 +67,21 @@ async fn what_is_found_and_in_which_order() {
     let (_, _, answer) = town.get(&format!("/v1/search?q=jollof&{here}")).await;
     let line = &answer["data"][0];
     assert_eq!((&line["kind"], &line["id"], &line["merchant_id"]), (&json!("item"), &json!(market.jollof), &json!(market.grill)));
-    assert_eq!((&line["price"], &line["open"]), (&json!({ "amount": 4500, "currency": "GHS" }), &json!(false)), "the grill opens in the evening");
+    assert_eq!(
+        (&line["price"], &line["open"]),
+        (&json!({ "amount": 4500, "currency": "GHS" }), &json!(false)),
+        "the grill opens in the evening"
+    );
     assert_eq!(line["highlight"], json!([{ "text": "Jollof", "matched": true }, { "text": " Rice", "matched": false }]));
     assert!((1_080..1_130).contains(&line["distance_m"].as_u64().unwrap()), "{line}");
     let (_, _, all) = town.get(&format!("/v1/search?kind=merchant&city_id={}", market.city)).await;
-    assert_eq!(all["facets"]["cuisine"], json!([{ "value": "ghanaian", "count": 1 }, { "value": "grill", "count": 1 }, { "value": "italian", "count": 1 }]));
-    for (query, pointer) in [("sort=distance", "/sort"), ("radius_m=5", "/radius_m"), ("lat=1", "/lon"), ("limit=0", "/limit"), ("cursor=abc", "/cursor")] {
+    assert_eq!(
+        all["facets"]["cuisine"],
+        json!([{ "value": "ghanaian", "count": 1 }, { "value": "grill", "count": 1 }, { "value": "italian", "count": 1 }])
+    );
+    for (query, pointer) in
+        [("sort=distance", "/sort"), ("radius_m=5", "/radius_m"), ("lat=1", "/lon"), ("limit=0", "/limit"), ("cursor=abc", "/cursor")]
+    {
         assert_eq!(refused(&town.get(&format!("/v1/search?{query}")).await), (422, "invalid_request".into(), pointer.into()), "{query}");
     }
     assert_eq!(town.get("/v1/search?quality=high").await.0, 422);
@@ -86,7 +95,11 @@ async fn open_is_what_the_clock_says_not_the_index() {
     let market = market(&town).await;
     assert_eq!(found(&town, "open_now=true&cuisine=ghanaian").await, Vec::<String>::new(), "noon");
     let (_, _, answer) = town.get("/v1/search?open_now=true&kind=merchant").await;
-    assert_eq!((&answer["total"], &answer["facets"]["cuisine"]), (&json!(2), &json!([{ "value": "italian", "count": 1 }])), "facets count what is open");
+    assert_eq!(
+        (&answer["total"], &answer["facets"]["cuisine"]),
+        (&json!(2), &json!([{ "value": "italian", "count": 1 }])),
+        "facets count what is open"
+    );
     let seq = town.engine.view().position().seq;
     town.pass(7 * 3600);
     assert_eq!(found(&town, "open_now=true&kind=item&cuisine=ghanaian").await, ["Jollof Rice"], "seven in the evening");
@@ -133,7 +146,14 @@ async fn a_change_is_found_within_a_second_and_a_renamed_merchant_brings_its_ite
     let town = Town::start(data.path()).await;
     let market = market(&town).await;
     let begun = Instant::now();
-    let (_, _, renamed) = town.send("PATCH", &market.token, &format!("/v1/merchants/{}", market.grill), json!({ "name": "Labadi Kitchen", "cuisines": ["fusion"] })).await;
+    let (_, _, renamed) = town
+        .send(
+            "PATCH",
+            &market.token,
+            &format!("/v1/merchants/{}", market.grill),
+            json!({ "name": "Labadi Kitchen", "cuisines": ["fusion"] }),
+        )
+        .await;
     assert_eq!(renamed["name"], "Labadi Kitchen");
     let seq = town.engine.view().position().seq;
     town.search.reached(seq, Duration::from_secs(1)).await.expect("within a second");

@@ -88,6 +88,8 @@ pub enum StartError {
     #[error("a sandbox answers to known codes: it listens on loopback only, not on {0} (--force-public-sandbox overrides)")]
     PublicSandbox(SocketAddr),
     #[error("{0}")]
+    Keys(String),
+    #[error("{0}")]
     Admin(String),
 }
 
@@ -136,6 +138,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     let people = People::open(&data)?;
     let tracking = Arc::new(Tracking::default());
     let engine = open_engine(&data, options.sandbox, &people)?;
+    people.keyring.check(&*engine.view()).map_err(|why| StartError::Keys(why.to_string()))?;
     let mut providers = Vec::new();
     let mut connector = None;
     let sandbox = if options.sandbox {
@@ -160,6 +163,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     let shelf = Arc::new(Shelf::open(&data.join("media")).map_err(|error| StartError::Io("the media folder", error))?);
     let hub = Hub::start(&engine);
     topics::tell_positions(&hub, &tracking, &engine);
+    wiring::introduce(&dispatcher, &hub);
 
     let parts = Parts { people: people.clone(), tracking, search: search.clone(), providers, connector, dispatcher, hub, shelf, metrics_public: options.metrics_public };
     let (routes, _) = routes(&engine, parts);
@@ -185,7 +189,7 @@ fn open_engine(data: &Path, sandbox: bool, people: &People) -> Result<Engine, St
     let mut seed = [0; 32];
     aws_lc_rs::rand::fill(&mut seed).map_err(|_| StartError::Io("the operating system's randomness", std::io::Error::other("not available")))?;
     let options = EngineOptions::new(Options::with_seed(seed), Arc::new(MachineClock), sandbox);
-    let wiring = wiring::wire(people);
+    let wiring = wiring::wire();
     Ok(Engine::start(Arc::new(RealDisk), &data.join("state"), options, wiring, people.policies.clone())?)
 }
 

@@ -76,7 +76,11 @@ pub fn words(pointer: &str, words: &[String], count_max: usize, chars_max: usize
 ///
 /// # Errors
 /// [`Invalid`], at `pointer`.
-pub fn within<T: PartialOrd + std::fmt::Display + Copy>(pointer: &str, number: T, range: std::ops::RangeInclusive<T>) -> Result<T, Invalid> {
+pub fn within<T: PartialOrd + std::fmt::Display + Copy>(
+    pointer: &str,
+    number: T,
+    range: std::ops::RangeInclusive<T>,
+) -> Result<T, Invalid> {
     if range.contains(&number) {
         Ok(number)
     } else {

@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn three_ways_to_say_it() {
-        for (json, expected) in [("{}", Patch::Keep), (r#"{"name": null}"#, Patch::Clear), (r#"{"name": "a"}"#, Patch::Set("a".to_owned()))] {
+        for (json, expected) in [("{}", Patch::Keep), (r#"{"name": null}"#, Patch::Clear), (r#"{"name": "a"}"#, Patch::Set("a".to_owned()))]
+        {
             assert_eq!(serde_json::from_str::<Body>(json).expect("a patch"), Body { name: expected }, "{json}");
         }
     }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use storage::Position;
 
-use super::gate::{Gate, anonymous};
+use super::gate::Gate;
 use super::problem::Problem;
 use super::request::parse;
 use crate::engine::{Caller, Done, Engine, Once, StoredAnswer, Tx, Verdict};
@@ -48,7 +48,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for PublicCommand<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let gate = Gate::of(&parts);
-        let caller = gate.caller(&parts)?.unwrap_or_else(|| anonymous(&parts));
+        let caller = gate.caller_if_any(&parts);
         Command::read(gate, caller, &parts.method, parts.uri.path(), &parts.headers, body).await.map(Self)
     }
 }

@@ -59,6 +59,12 @@ impl Gate {
         Ok(Some(caller))
     }
 
+    /// The caller where none is needed: a token that proves nothing (an expired one that a client sends along with its refresh) counts as none.
+    #[must_use]
+    pub fn caller_if_any(&self, parts: &Parts) -> Caller {
+        self.caller(parts).ok().flatten().unwrap_or_else(|| anonymous(parts))
+    }
+
     /// The caller.
     ///
     /// # Errors
@@ -134,13 +140,13 @@ impl<S: Send + Sync> FromRequestParts<S> for PublicCtx {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let gate = Gate::of(parts);
-        let caller = gate.caller(parts)?.unwrap_or_else(|| anonymous(parts));
+        let caller = gate.caller_if_any(parts);
         let view = gate.view(parts).await?;
         Ok(Self { caller, engine: gate.engine, view })
     }
 }
 
-pub(super) fn anonymous(parts: &Parts) -> Caller {
+fn anonymous(parts: &Parts) -> Caller {
     Caller { address: address(parts), ..Caller::anonymous() }
 }
 

@@ -20,6 +20,12 @@ pub struct Problem {
     pub status: u16,
     pub code: &'static str,
     pub detail: String,
+    rare: Box<Rare>,
+}
+
+/// What most problems do not have; boxed, because a problem is every handler's error.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Rare {
     errors: Vec<InputError>,
     extensions: Map<String, Value>,
     retry_after_s: Option<u32>,
@@ -37,7 +43,7 @@ pub struct InputError {
 impl Problem {
     /// A problem with an HTTP status and a code that is API for ever.
     pub fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), extensions: Map::new(), retry_after_s: None }
+        Self { status, code, detail: detail.into(), rare: Box::default() }
     }
 
     /// 422 `invalid_request` with its first error.
@@ -49,7 +55,9 @@ impl Problem {
     /// 422 `invalid_request` with all its errors.
     pub fn invalid_all(errors: Vec<InputError>) -> Self {
         let detail = errors.first().map_or_else(|| "the request is not valid".to_owned(), |error| error.detail.clone());
-        Self { errors, ..Self::new(422, "invalid_request", detail) }
+        let mut problem = Self::new(422, "invalid_request", detail);
+        problem.rare.errors = errors;
+        problem
     }
 
     /// 404 `not_found`.
@@ -61,21 +69,21 @@ impl Problem {
     /// One more error.
     #[must_use]
     pub fn pointer(mut self, pointer: impl Into<String>, code: impl Into<String>, detail: impl Into<String>) -> Self {
-        self.errors.push(InputError { pointer: pointer.into(), code: code.into(), detail: detail.into() });
+        self.rare.errors.push(InputError { pointer: pointer.into(), code: code.into(), detail: detail.into() });
         self
     }
 
     /// One more member.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.extensions.insert(name.to_owned(), value.into());
+        self.rare.extensions.insert(name.to_owned(), value.into());
         self
     }
 
     /// With a `Retry-After`.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
-        self.retry_after_s = Some(seconds);
+        self.rare.retry_after_s = Some(seconds);
         self
     }
 }
@@ -89,21 +97,21 @@ fn title(code: &str) -> String {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut body = self.extensions;
+        let Rare { errors, extensions: mut body, retry_after_s } = *self.rare;
         body.insert("type".to_owned(), json!(format!("urn:medina:problem:{}", self.code)));
         body.insert("title".to_owned(), json!(title(self.code)));
         body.insert("status".to_owned(), json!(self.status));
         body.insert("detail".to_owned(), json!(self.detail));
         body.insert("code".to_owned(), json!(self.code));
         body.insert("request_id".to_owned(), json!(REQUEST_ID.try_with(Clone::clone).unwrap_or_default()));
-        if !self.errors.is_empty() {
-            body.insert("errors".to_owned(), json!(self.errors));
+        if !errors.is_empty() {
+            body.insert("errors".to_owned(), json!(errors));
         }
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Value::Object(body).to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(seconds) = self.retry_after_s {
+        if let Some(seconds) = retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.status == 401 {

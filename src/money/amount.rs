@@ -212,7 +212,9 @@ mod tests {
 
     #[test]
     fn currencies() {
-        for (code, digits) in [("GHS", Some(2)), ("JPY", Some(0)), ("TND", Some(3)), ("XAU", None), ("ghs", None), ("GH", None), ("ÄÖ", None), ("XYZ", None)] {
+        for (code, digits) in
+            [("GHS", Some(2)), ("JPY", Some(0)), ("TND", Some(3)), ("XAU", None), ("ghs", None), ("GH", None), ("ÄÖ", None), ("XYZ", None)]
+        {
             assert_eq!(code.parse::<Currency>().ok().map(Currency::minor_digits), digits, "{code}");
         }
         let shown = |amount, code: &str| Money::new(amount, code.parse().expect("a currency")).to_string();
@@ -225,7 +227,12 @@ mod tests {
         let json = serde_json::to_string(&money).expect("encodes");
         assert_eq!(json, r#"{"amount":1250,"currency":"GHS"}"#);
         assert_eq!(serde_json::from_str::<Money>(&json).expect("decodes"), money);
-        for bad in [r#"{"amount":12.5,"currency":"GHS"}"#, r#"{"amount":1,"currency":"ghs"}"#, r#"{"amount":1,"currency":"GHS","x":1}"#, r#"{"amount":1}"#] {
+        for bad in [
+            r#"{"amount":12.5,"currency":"GHS"}"#,
+            r#"{"amount":1,"currency":"ghs"}"#,
+            r#"{"amount":1,"currency":"GHS","x":1}"#,
+            r#"{"amount":1}"#,
+        ] {
             assert!(serde_json::from_str::<Money>(bad).is_err(), "{bad}");
         }
         let bytes = postcard::to_stdvec(&money).expect("encodes");
@@ -235,9 +242,16 @@ mod tests {
 
     #[test]
     fn half_goes_to_even() {
-        for (amount, numerator, denominator, expected) in
-            [(5, 1, 2, 2), (7, 1, 2, 4), (-5, 1, 2, -2), (-7, 1, 2, -4), (10, 1, 3, 3), (11, 1, 3, 4), (5, -1, 2, -2), (i64::MAX, 1, 1, i64::MAX)]
-        {
+        for (amount, numerator, denominator, expected) in [
+            (5, 1, 2, 2),
+            (7, 1, 2, 4),
+            (-5, 1, 2, -2),
+            (-7, 1, 2, -4),
+            (10, 1, 3, 3),
+            (11, 1, 3, 4),
+            (5, -1, 2, -2),
+            (i64::MAX, 1, 1, i64::MAX),
+        ] {
             assert_eq!(ratio_half_even(amount, numerator, denominator), Some(expected), "{amount} × {numerator} / {denominator}");
         }
         assert_eq!(ratio_half_even(i64::MAX, 2, 1), None);

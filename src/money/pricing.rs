@@ -83,8 +83,12 @@ impl Fees {
         if let Some((name, _)) = amounts.into_iter().find(|(_, amount)| !(0..=AMOUNT_MAX).contains(amount)) {
             return Err((name, "0 to 1000000000000 minor units"));
         }
-        let rates =
-            [("service_ppm", self.service_ppm), ("tax_ppm", self.tax_ppm), ("commission_ppm", self.commission_ppm), ("courier_share_ppm", self.courier_share_ppm)];
+        let rates = [
+            ("service_ppm", self.service_ppm),
+            ("tax_ppm", self.tax_ppm),
+            ("commission_ppm", self.commission_ppm),
+            ("courier_share_ppm", self.courier_share_ppm),
+        ];
         match rates.into_iter().find(|(_, rate)| i64::from(*rate) > PPM) {
             Some((name, _)) => Err((name, "0 to 1000000 parts per million")),
             None => Ok(()),
@@ -245,12 +249,20 @@ pub(crate) mod tests {
         // 2.00 + 3.25 km × 0.50 = 3.625, half to even 3.62; 5 % of 40.00 = 2.00.
         assert_eq!(amounts(&plain, &basket), (362, 200, 0, 0, 0, 4862));
         assert_eq!(amounts(&Fees { tax_ppm: 150_000, ..plain.clone() }, &basket), (362, 200, 0, 0, 595, 4862), "inside");
-        assert_eq!(amounts(&Fees { tax_ppm: 150_000, tax_included: false, ..plain.clone() }, &basket), (362, 200, 0, 0, 684, 5546), "on top");
+        assert_eq!(
+            amounts(&Fees { tax_ppm: 150_000, tax_included: false, ..plain.clone() }, &basket),
+            (362, 200, 0, 0, 684, 5546),
+            "on top"
+        );
         assert_eq!(amounts(&Fees { delivery_max: 300, ..plain.clone() }, &basket), (300, 200, 0, 0, 0, 4800));
         assert_eq!(amounts(&Fees { small_order_below: 5000, small_order_fee: 100, ..plain.clone() }, &basket), (362, 300, 0, 0, 0, 4962));
         assert_eq!(amounts(&plain, &Basket { surge_ppm: 500_000, ..basket }), (362, 200, 181, 0, 0, 5043));
         assert_eq!(amounts(&plain, &Basket { discount: 1_000_000, ..basket }), (362, 200, 0, 4562, 0, 300), "a discount never pays out");
-        for bad in [Basket { tip: -1, ..basket }, Basket { items_subtotal: AMOUNT_MAX + 1, ..basket }, Basket { items_subtotal: AMOUNT_MAX, ..basket }] {
+        for bad in [
+            Basket { tip: -1, ..basket },
+            Basket { items_subtotal: AMOUNT_MAX + 1, ..basket },
+            Basket { items_subtotal: AMOUNT_MAX, ..basket },
+        ] {
             assert_eq!(price(&plain, ghs(), &bad), Err(OutOfRange), "{bad:?}");
         }
     }

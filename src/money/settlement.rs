@@ -133,7 +133,8 @@ mod tests {
     #[test]
     fn golden_bytes() {
         let basket = Basket { items_subtotal: 100, ..Basket::default() };
-        let row = Settlement { at: Timestamp::from_millis(1), method: Method::Cash, shares: shares(&facts(&Fees::default(), &basket, Some(3))) };
+        let row =
+            Settlement { at: Timestamp::from_millis(1), method: Method::Cash, shares: shares(&facts(&Fees::default(), &basket, Some(3))) };
         assert_eq!(row.to_bytes(), [1, 2, 2, b'G', b'H', b'S', 2, 160, 1, 1, 3, 192, 2, 40, 90, 0, 0]);
         assert_eq!(Settlement::from_bytes(&row.to_bytes()), Some(row));
     }

@@ -13,7 +13,8 @@ use crate::engine::{Denied, Fault, Principal, Tx};
 pub fn one_time_password() -> Result<String, Fault> {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let bytes = slots::random::<20>().map_err(|error| Fault::new(error.to_string()))?;
-    let letters: Vec<String> = bytes.chunks(5).map(|group| group.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()).collect();
+    let letters: Vec<String> =
+        bytes.chunks(5).map(|group| group.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()).collect();
     Ok(letters.join("-"))
 }
 

@@ -38,7 +38,8 @@ impl Address {
     /// # Errors
     /// [`Invalid`], with a pointer below `/address`.
     pub fn checked(self) -> Result<Self, Invalid> {
-        let optional = |pointer: &str, text: Option<String>, chars_max: usize| text.map(|text| field::prose(pointer, &text, chars_max)).transpose();
+        let optional =
+            |pointer: &str, text: Option<String>, chars_max: usize| text.map(|text| field::prose(pointer, &text, chars_max)).transpose();
         let contact = self.contact.map(|contact| {
             let name = field::line("/address/contact/name", &contact.name, 100)?;
             let phone = field::line("/address/contact/phone", &contact.phone, 30)?;

@@ -2,7 +2,6 @@
 
 use storage::Timestamp;
 
-
 use crate::city::field::Invalid;
 use crate::engine::{Denied, Fault};
 use crate::money::payments;

@@ -65,16 +65,12 @@ pub(crate) struct Base {
 impl Base {
     /// Opens or creates the file, and says up to where it reaches.
     pub(crate) fn open(disk: &dyn Disk, path: &Path, cache_bytes: usize) -> Result<(Self, Position), BaseError> {
-        let existed = disk.exists(path)?;
-        let file = disk.open(path, Open::Create)?;
-        if !existed && let Some(parent) = path.parent() {
-            disk.sync_dir(parent)?;
+        if !disk.exists(path)? {
+            Self::create(disk, path)?;
         }
+        let file = disk.open(path, Open::Write)?;
         let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(Backend(file))?;
         let base = Self { database };
-        if !base.has_table()? {
-            base.fold(&Layer::new(), Position::ZERO)?;
-        }
         let position = match base.snapshot()?.get(CHECKPOINT) {
             Some(bytes) => postcard::from_bytes(&bytes).map_err(|_| BaseError::Checkpoint)?,
             None => return Err(BaseError::Checkpoint),
@@ -82,9 +78,21 @@ impl Base {
         Ok((base, position))
     }
 
-    fn has_table(&self) -> Result<bool, BaseError> {
-        let read = self.database.begin_read().map_err(redb::Error::from)?;
-        Ok(read.list_tables().map_err(redb::Error::from)?.next().is_some())
+    /// Makes an empty state under another name and renames it when it is whole: redb's own creation is not safe against a crash in its midst.
+    fn create(disk: &dyn Disk, path: &Path) -> Result<(), BaseError> {
+        let draft = path.with_extension("new");
+        if disk.exists(&draft)? {
+            disk.remove(&draft)?;
+        }
+        let database = Database::builder().create_with_backend(Backend(disk.open(&draft, Open::CreateNew)?))?;
+        let base = Self { database };
+        base.fold(&Layer::new(), Position::ZERO)?;
+        drop(base);
+        disk.rename(&draft, path)?;
+        if let Some(folder) = path.parent() {
+            disk.sync_dir(folder)?;
+        }
+        Ok(())
     }
 
     /// Writes `layer` in one durable commit, together with the position that it reaches.

@@ -69,7 +69,11 @@ async fn input_is_checked() {
     for (path, body, pointer, code) in cases {
         let answer = house.post(path, body.clone()).await;
         assert_eq!(answer.problem(), (422, "invalid_request"), "{path} {body}");
-        assert_eq!((&answer.body["errors"][0]["pointer"], &answer.body["errors"][0]["code"]), (&json!(pointer), &json!(code)), "{path} {body}");
+        assert_eq!(
+            (&answer.body["errors"][0]["pointer"], &answer.body["errors"][0]["code"]),
+            (&json!(pointer), &json!(code)),
+            "{path} {body}"
+        );
     }
 }
 

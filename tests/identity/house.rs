@@ -57,7 +57,8 @@ impl House {
         let people = People::open(folder.path()).expect("people");
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_800_000_000_000)));
         let options = EngineOptions::new(Options::with_seed([7; 32]), clock.clone(), sandbox);
-        let engine = Engine::start(Arc::new(RealDisk), &folder.path().join("data"), options, Wiring::new(), people.policies.clone()).expect("an engine");
+        let engine = Engine::start(Arc::new(RealDisk), &folder.path().join("data"), options, Wiring::new(), people.policies.clone())
+            .expect("an engine");
         let (routes, _) = medina::people::http::routes(people.clone()).split_for_parts();
         let gate = Gate { engine: engine.clone(), authenticate: people.tokens.clone() };
         let router = wrap(routes, gate, Arc::new(Traffic::default()));
@@ -99,7 +100,11 @@ impl House {
     }
 
     pub async fn try_code(&self, phone: &str, otp: &str) -> Answer {
-        self.post("/v1/auth/otp/verify", json!({ "phone": phone, "otp": otp, "device": { "id": "d1", "name": "Pixel", "platform": "android" } })).await
+        self.post(
+            "/v1/auth/otp/verify",
+            json!({ "phone": phone, "otp": otp, "device": { "id": "d1", "name": "Pixel", "platform": "android" } }),
+        )
+        .await
     }
 
     /// Signs in by phone, in a sandbox.
@@ -118,7 +123,10 @@ impl House {
     pub async fn make_admin(&self, email: &str, password: &str, must_change: bool) -> UserId {
         let (keyring, phc) = (self.people.keyring.clone(), hashing::hash(password).expect("hashed"));
         let email = email.parse().expect("an address");
-        let done = self.engine.write(&Caller::system("cli"), "admin.create", move |tx| admin::create(tx, &keyring, &email, phc, must_change)).await;
+        let done = self
+            .engine
+            .write(&Caller::system("cli"), "admin.create", move |tx| admin::create(tx, &keyring, &email, phc, must_change))
+            .await;
         done.expect("made").value
     }
 

@@ -28,7 +28,10 @@ async fn a_wrong_password_and_an_unknown_address_look_alike() {
     register(&house, EMAIL, PASSWORD).await;
     let (wrong, unknown) = (house.log_in(EMAIL, "wrong horse").await, house.log_in("kofi@example.org", "wrong horse").await);
     assert_eq!(wrong.problem(), (422, "wrong_credentials"));
-    assert_eq!((unknown.status, &unknown.body["code"], &unknown.body["detail"]), (wrong.status, &wrong.body["code"], &wrong.body["detail"]));
+    assert_eq!(
+        (unknown.status, &unknown.body["code"], &unknown.body["detail"]),
+        (wrong.status, &wrong.body["code"], &wrong.body["detail"])
+    );
 }
 
 #[tokio::test]

@@ -25,7 +25,11 @@ async fn an_administrator_sets_roles_and_they_hold_at_once() {
     let again = house.refresh(&ama.text("refresh_token")).await;
     assert_eq!(again.body["user"]["roles"], json!(["customer", "merchant"]));
     let set = house.call("PUT", &path, Some(&admin), json!({ "roles": ["support", "customer", "support"] })).await;
-    assert_eq!((&set.body["roles"], &set.body["merchant_ids"]), (&json!(["customer", "support"]), &json!([MERCHANT])), "absent ids are left");
+    assert_eq!(
+        (&set.body["roles"], &set.body["merchant_ids"]),
+        (&json!(["customer", "support"]), &json!([MERCHANT])),
+        "absent ids are left"
+    );
 }
 
 #[tokio::test]
@@ -49,6 +53,10 @@ async fn what_cannot_be_set() {
 
     house.make_admin("second@example.org", "a password", false).await;
     assert_eq!(house.call("PUT", &own, Some(&admin), json!({ "roles": ["customer"] })).await.status, 200, "with another one it may resign");
-    assert_eq!(house.call("PUT", &own, Some(&admin), json!({ "roles": ["admin"] })).await.problem(), (403, "forbidden"), "and is none at once");
+    assert_eq!(
+        house.call("PUT", &own, Some(&admin), json!({ "roles": ["admin"] })).await.problem(),
+        (403, "forbidden"),
+        "and is none at once"
+    );
     assert_eq!(house.call("GET", &own, Some(&admin), Value::Null).await.problem(), (405, "method_not_allowed"));
 }

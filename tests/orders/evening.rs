@@ -8,7 +8,7 @@ use medina::city::dispatch::{JobState, jobs};
 use medina::engine::attention::ATTENTION;
 use medina::engine::{Caller, Denied, UserId};
 use medina::money::books::chart::Code;
-use medina::money::payments::{Method, Notice, Status, intents};
+use medina::money::payments::{Method, Notice, Status, Subject, intents};
 use medina::trade::failure::Failure;
 use medina::trade::orders::kitchen::{self, Promise};
 use medina::trade::orders::list::{Filter, Scope, page};
@@ -93,7 +93,10 @@ async fn paid_by_card_at_the_door_or_at_acceptance() {
         let total = world.order(id).created.amounts.total;
         assert_eq!(world.order(id).state, State::PendingPayment);
         let refused = world.run(world.staff, move |tx| kitchen::accept(tx, id, Promise::Usual)).await;
-        assert!(matches!(refused, Err(Failure::Refused(Refusal::Illegal { from: State::PendingPayment, to: State::Accepted }))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(Failure::Refused(Refusal::Illegal { from: State::PendingPayment, to: State::Accepted }))),
+            "{refused:?}"
+        );
 
         world.provider_says(id, Notice::Authorized).await;
         assert_eq!(world.order(id).state, State::Confirmed);
@@ -115,7 +118,10 @@ async fn paid_by_card_at_the_door_or_at_acceptance() {
             world.provider_says(id, Notice::CaptureFailed { reason: "try again".to_owned() }).await;
             assert_eq!(world.order(id).state, State::Delivered);
             assert!(ATTENTION.has(&*world.view(), &("capture_failed".to_owned(), id.to_string())));
-            world.run(world.support, move |tx| Ok(intents::capture(tx, intent, None).map(drop).and(authorize(tx))?)).await.expect("support tries again");
+            world
+                .run(world.support, move |tx| Ok(intents::capture(tx, intent, None).map(drop).and(authorize(tx))?))
+                .await
+                .expect("support tries again");
             world.provider_says(id, Notice::Captured { amount: total }).await;
             assert!(!ATTENTION.has(&*world.view(), &("capture_failed".to_owned(), id.to_string())));
         }
@@ -124,6 +130,44 @@ async fn paid_by_card_at_the_door_or_at_acceptance() {
         assert_eq!(world.balance(Code::Escrow, id.as_u128()), 0);
         world.check();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_try_and_a_payment_taken_back() {
+    let world = World::new(|_| ()).await;
+    let intent_of = |id| world.order(id).payment.intent.expect("it has one");
+    let id = world.place(Method::Card).await;
+    let first = intent_of(id);
+    world.provider_says(id, Notice::Declined { code: "insufficient_funds".to_owned() }).await;
+    assert_eq!(world.order(id).state, State::PendingPayment);
+    let retried = move |tx: &mut medina::engine::Tx<'_, '_>| {
+        intents::retry(tx, Subject::order(id.as_u128()), Method::Card).map_err(|refusal| refusal.to_string().into())
+    };
+    world.system(retried).await;
+    assert_ne!(intent_of(id), first);
+    world.provider_says(id, Notice::Authorized).await;
+    assert_eq!(world.order(id).state, State::Confirmed);
+
+    // While nothing is cooked yet the order ends with its payment.
+    let cancel =
+        async |intent| world.system(move |tx| intents::cancel(tx, intent).map(drop).map_err(|refusal| refusal.to_string().into())).await;
+    cancel(intent_of(id)).await;
+    assert_eq!(world.order(id).state, State::Cancelled);
+
+    // Later the food is brought, and a person sees to the money.
+    let id = world.place(Method::Card).await;
+    world.provider_says(id, Notice::Authorized).await;
+    accept(&world, id).await;
+    world.run(world.staff, move |tx| kitchen::ready(tx, id)).await.expect("accepted");
+    world.courier_takes(id).await;
+    cancel(intent_of(id)).await;
+    assert!(ATTENTION.has(&*world.view(), &("capture_failed".to_owned(), id.to_string())));
+    let created = world.order(id).created;
+    says(&world, world.rider, id, Milestone::PickedUp, Some(created.pickup_code)).await.expect("the merchant's code");
+    says(&world, world.rider, id, Milestone::Delivered, Some(created.delivery_code)).await.expect("the customer's code");
+    assert_eq!(world.order(id).state, State::Delivered);
+    assert_eq!(names(&world, id).last().map(String::as_str), Some("PaymentCaptureFailed"));
+    world.check();
 }
 
 /// Lets a test's bare call of money commit as what its route would ask.
@@ -181,7 +225,10 @@ async fn who_may() {
     world.courier_takes(id).await;
     assert!(field(world.rider, "pickup_code").is_null() && field(world.rider, "delivery_code").is_null());
     assert_eq!(field(world.customer, "courier")["name"], "Kofi");
-    world.run(world.customer, move |tx| ending::cancel(tx, id, "hungry no more".to_owned(), None, Goods::Returned)).await.expect("free before cooking");
+    world
+        .run(world.customer, move |tx| ending::cancel(tx, id, "hungry no more".to_owned(), None, Goods::Returned))
+        .await
+        .expect("free before cooking");
     assert_eq!(field(world.staff, "customer")["name"], "Ama");
     world.advance(3601).await;
     assert!(field(world.staff, "customer")["name"].is_null());
@@ -196,7 +243,12 @@ async fn a_quote_holds_until_it_expires_and_once() {
     let quote = world.quote(0).await.expect("open, near and available");
     let change = async |price, available| {
         let row = Item { available, ..an_item(merchant, "Waakye", price, world.engine.now()) };
-        world.system(move |tx| Ok(ITEMS.put(tx, &item, &row))).await;
+        world
+            .system(move |tx| {
+                ITEMS.put(tx, &item, &row);
+                Ok(())
+            })
+            .await;
     };
     change(9_999, true).await;
     let order = place(quote).await.expect("the old price holds");
@@ -223,7 +275,7 @@ async fn given_back_and_failed() {
     accept(&world, id).await;
     world.run(world.staff, move |tx| kitchen::ready(tx, id)).await.expect("accepted");
     world.courier_takes(id).await;
-    world.run(world.rider, move |tx| ride::release(tx, id, "flat tyre".to_owned())).await.expect("before pick-up");
+    world.run(world.rider, move |tx| ride::release(tx, id, "flat tyre")).await.expect("before pick-up");
     assert_eq!((world.order(id).state, world.order(id).courier), (State::ReadyForPickup, None));
     let job = jobs::of_subject(&*world.view(), id.as_u128()).expect("there is one").1;
     assert!(!job.state.is_over() && !matches!(job.state, JobState::Assigned { .. }), "somebody else is looked for");
@@ -231,7 +283,10 @@ async fn given_back_and_failed() {
     let denied = world.run(world.customer, move |tx| ending::cancel(tx, id, "too late".to_owned(), None, Goods::Returned)).await;
     assert!(matches!(denied, Err(Failure::Refused(Refusal::NotCancellable { .. }))));
     let total = world.order(id).total();
-    let cancelled = world.run(world.support, move |tx| ending::cancel(tx, id, "kitchen fire".to_owned(), None, Goods::Returned)).await.expect("support may");
+    let cancelled = world
+        .run(world.support, move |tx| ending::cancel(tx, id, "kitchen fire".to_owned(), None, Goods::Returned))
+        .await
+        .expect("support may");
     assert_eq!((cancelled.order.state, cancelled.fee.amount, cancelled.refund.amount), (State::Cancelled, 0, total));
     let intent = intents::get(&*world.view(), world.order(id).payment.intent.expect("it has one")).expect("it exists");
     assert_eq!((intent.status, intent.closed), (Status::Cancelled, true));
@@ -242,7 +297,10 @@ async fn given_back_and_failed() {
     world.courier_takes(id).await;
     let created = world.order(id).created;
     says(&world, world.rider, id, Milestone::PickedUp, Some(created.pickup_code)).await.expect("the merchant's code");
-    world.run(world.support, move |tx| ending::cancel(tx, id, "nobody there".to_owned(), None, Goods::Disposed)).await.expect("support may");
+    world
+        .run(world.support, move |tx| ending::cancel(tx, id, "nobody there".to_owned(), None, Goods::Disposed))
+        .await
+        .expect("support may");
     assert_eq!(world.order(id).state, State::Cancelled);
     assert_eq!(names(&world, id).last().map(String::as_str), Some("DeliveryFailed"));
     assert!(couriers::presence(&*world.view(), world.courier).carries.is_empty());

@@ -8,7 +8,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use storage::{Id, Row};
 
-use crate::sample::{DELIVERY, Life, PICKUP, T0, WRONG, accept, approach, assign, bring, cancel, captured, deliver, in_state, intent, order_id, pick_up, place, unassign};
+use crate::sample::{
+    DELIVERY, Life, PICKUP, T0, WRONG, accept, approach, assign, bring, cancel, captured, deliver, in_state, intent, order_id, pick_up,
+    place, unassign,
+};
 
 fn any_proof() -> impl Strategy<Value = Proof> {
     prop_oneof![
@@ -26,6 +29,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         (1_u128..3).prop_map(|n| Command::Authorized { intent: intent(n) }),
         (1_u128..3).prop_map(captured),
         (1_u128..3).prop_map(|n| Command::CaptureFailed { intent: intent(n), reason: "no".to_owned() }),
+        (1_u128..3).prop_map(|n| Command::PaymentLost { intent: intent(n) }),
         (1_i64..100).prop_map(|amount| Command::RefundInitiated { refund: Id::from_u128(1), amount }),
         Just(Command::GiveUpUnpaid),
         Just(Command::GiveUpUnaccepted),
@@ -85,8 +89,8 @@ fn by_contract(state: Option<State>, event: &str) -> Option<State> {
         (Some(Delivered), "PaymentCaptured") => Settled,
         (
             Some(
-                state @ (Confirmed | Accepted | Preparing | ReadyForPickup | Assigned | EnRouteToRestaurant | AtRestaurant | PickedUp | EnRouteToCustomer
-                | AtCustomer),
+                state @ (Confirmed | Accepted | Preparing | ReadyForPickup | Assigned | EnRouteToRestaurant | AtRestaurant | PickedUp
+                | EnRouteToCustomer | AtCustomer),
             ),
             "PaymentCaptured",
         ) => state,
@@ -99,7 +103,7 @@ fn by_contract(state: Option<State>, event: &str) -> Option<State> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     /// The served events alone, walked along the contract's graph, lead to the order's state: the leg is invisible until it is folded in.
     #[test]

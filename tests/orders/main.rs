@@ -1,9 +1,10 @@
 //! Orders through their public interface: the machine and its fold as laws, every (state, command) pair as a table, the stored rows as bytes,
-//! and whole evenings in an engine with its books, policy and dispatch.
+//! whole evenings in an engine with its books, policy and dispatch, and one of them over the wire.
 
 mod evening;
 mod laws;
 mod rows;
 mod sample;
 mod table;
+mod wire;
 mod world;

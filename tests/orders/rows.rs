@@ -72,15 +72,15 @@ fn golden_bytes() {
 }
 
 const EXPECTED: [(&str, &str); 11] = [
-    ("created", ""),
-    ("authorized", ""),
-    ("preparing", ""),
-    ("cancelled", ""),
-    ("leg moved", ""),
-    ("code refused", ""),
-    ("seen", ""),
-    ("order", ""),
-    ("number", ""),
-    ("quote", ""),
-    ("cart", ""),
+    ("created", "178 ecb2c69987f2f6b25e3c87ad9a741e13"),
+    ("authorized", "0180c0e285e36800000200000000000000000000000000000001"),
+    ("preparing", "0180c0e285e368000007"),
+    ("cancelled", "0180c0e285e3680000140406756e70616964"),
+    ("leg moved", "0180c0e285e36800001802"),
+    ("code refused", "0180c0e285e36800001a01"),
+    ("seen", "0180c0e285e36800001b"),
+    ("order", "289 d83da2896d58173835ded08f4dec79fa"),
+    ("number", "01ac02"),
+    ("quote", "159 0f3e5b6ae29a2d570c40604b5d6b3c7b"),
+    ("cart", "86 f11a48bdce3d31715a5126971c9c3288"),
 ];

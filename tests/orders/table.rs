@@ -3,11 +3,13 @@
 use medina::trade::orders::model::{Command, Part, Proof, Refusal, Stage, State};
 use storage::Id;
 
-use crate::sample::{DELIVERY, Life, PICKUP, T0, accept, approach, assign, bring, cancel, captured, deliver, in_state, intent, pick_up, place, unassign};
+use crate::sample::{
+    DELIVERY, Life, PICKUP, T0, accept, approach, assign, bring, cancel, captured, deliver, in_state, intent, pick_up, place, unassign,
+};
 
 use State::{
-    Accepted, Assigned, AtCustomer, AtRestaurant, Cancelled, Confirmed, Delivered, EnRouteToCustomer, EnRouteToRestaurant, PendingPayment, PickedUp,
-    Preparing, ReadyForPickup, Rejected, Settled,
+    Accepted, Assigned, AtCustomer, AtRestaurant, Cancelled, Confirmed, Delivered, EnRouteToCustomer, EnRouteToRestaurant, PendingPayment,
+    PickedUp, Preparing, ReadyForPickup, Rejected, Settled,
 };
 
 /// All states that an order is ever stored in.
@@ -42,29 +44,74 @@ fn rows() -> Vec<Row> {
     let row = |name, command, moves, stays| Row { name, command, moves, stays };
     vec![
         row("place again", place(medina::money::payments::Method::Card, false), &[], &[]),
-        row("another intent", Command::ReplaceIntent { intent: intent(2), method: medina::money::payments::Method::Card }, &[], &[PendingPayment]),
+        row(
+            "another intent",
+            Command::ReplaceIntent { intent: intent(2), method: medina::money::payments::Method::Card },
+            &[],
+            &[PendingPayment],
+        ),
         row(
             "authorized",
             Command::Authorized { intent: intent(1) },
             &[(PendingPayment, Confirmed)],
-            &[Confirmed, Accepted, Preparing, ReadyForPickup, Assigned, EnRouteToRestaurant, AtRestaurant, PickedUp, EnRouteToCustomer, AtCustomer, Delivered, Settled],
+            &[
+                Confirmed,
+                Accepted,
+                Preparing,
+                ReadyForPickup,
+                Assigned,
+                EnRouteToRestaurant,
+                AtRestaurant,
+                PickedUp,
+                EnRouteToCustomer,
+                AtCustomer,
+                Delivered,
+                Settled,
+            ],
         ),
         row("authorized, another intent", Command::Authorized { intent: intent(2) }, &[], &[]),
         row(
             "captured",
             captured(1),
             &[(PendingPayment, Confirmed), (Delivered, Settled)],
-            &[Confirmed, Accepted, Preparing, ReadyForPickup, Assigned, EnRouteToRestaurant, AtRestaurant, PickedUp, EnRouteToCustomer, AtCustomer, Settled],
+            &[
+                Confirmed,
+                Accepted,
+                Preparing,
+                ReadyForPickup,
+                Assigned,
+                EnRouteToRestaurant,
+                AtRestaurant,
+                PickedUp,
+                EnRouteToCustomer,
+                AtCustomer,
+                Settled,
+            ],
         ),
         row(
             "capture failed",
             Command::CaptureFailed { intent: intent(1), reason: "expired".to_owned() },
             &[],
             &[
-                PendingPayment, Confirmed, Accepted, Preparing, ReadyForPickup, Assigned, EnRouteToRestaurant, AtRestaurant, PickedUp, EnRouteToCustomer,
-                AtCustomer, Delivered, Settled, Rejected, Cancelled,
+                PendingPayment,
+                Confirmed,
+                Accepted,
+                Preparing,
+                ReadyForPickup,
+                Assigned,
+                EnRouteToRestaurant,
+                AtRestaurant,
+                PickedUp,
+                EnRouteToCustomer,
+                AtCustomer,
+                Delivered,
+                Settled,
+                Rejected,
+                Cancelled,
             ],
         ),
+        row("payment lost", Command::PaymentLost { intent: intent(1) }, &[(Confirmed, Cancelled), (Accepted, Cancelled)], &STORED),
+        row("payment lost, another intent", Command::PaymentLost { intent: intent(2) }, &[], &STORED),
         row("refund initiated", Command::RefundInitiated { refund: Id::from_u128(1), amount: 1 }, &[], &STORED),
         row("refund settled", Command::RefundSettled { refund: Id::from_u128(1), amount: 1 }, &[], &STORED),
         row(
@@ -72,8 +119,20 @@ fn rows() -> Vec<Row> {
             Command::GiveUpUnpaid,
             &[(PendingPayment, Cancelled)],
             &[
-                Confirmed, Accepted, Preparing, ReadyForPickup, Assigned, EnRouteToRestaurant, AtRestaurant, PickedUp, EnRouteToCustomer, AtCustomer,
-                Delivered, Settled, Rejected, Cancelled,
+                Confirmed,
+                Accepted,
+                Preparing,
+                ReadyForPickup,
+                Assigned,
+                EnRouteToRestaurant,
+                AtRestaurant,
+                PickedUp,
+                EnRouteToCustomer,
+                AtCustomer,
+                Delivered,
+                Settled,
+                Rejected,
+                Cancelled,
             ],
         ),
         row(
@@ -81,8 +140,20 @@ fn rows() -> Vec<Row> {
             Command::GiveUpUnaccepted,
             &[(Confirmed, Rejected)],
             &[
-                PendingPayment, Accepted, Preparing, ReadyForPickup, Assigned, EnRouteToRestaurant, AtRestaurant, PickedUp, EnRouteToCustomer, AtCustomer,
-                Delivered, Settled, Rejected, Cancelled,
+                PendingPayment,
+                Accepted,
+                Preparing,
+                ReadyForPickup,
+                Assigned,
+                EnRouteToRestaurant,
+                AtRestaurant,
+                PickedUp,
+                EnRouteToCustomer,
+                AtCustomer,
+                Delivered,
+                Settled,
+                Rejected,
+                Cancelled,
             ],
         ),
         row("see", Command::See, &[], &STORED),
@@ -155,7 +226,9 @@ fn every_command_in_every_state() {
             let to = moves.iter().find(|(state, _)| *state == from).map(|(_, to)| *to);
             match to {
                 Some(to) => assert_eq!((result.is_ok(), life.state()), (true, Some(to)), "{name} while {from}: {result:?}"),
-                None if stays.contains(&from) => assert_eq!((result.is_ok(), life.state()), (true, Some(from)), "{name} while {from}: {result:?}"),
+                None if stays.contains(&from) => {
+                    assert_eq!((result.is_ok(), life.state()), (true, Some(from)), "{name} while {from}: {result:?}");
+                }
                 None => {
                     assert!(result.is_err(), "{name} while {from} must be refused, but {result:?}");
                     assert_eq!(life.state(), Some(from));

@@ -1,6 +1,7 @@
 //! A small city in a real engine: the product's own wiring, policy, books and dispatch. No HTTP, no dispatcher thread: the tests make offers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use medina::app::wiring::wire;
 use medina::city::catalog::model::{ITEMS, MERCHANTS};
@@ -33,8 +34,6 @@ pub const NOON: Timestamp = Timestamp::from_millis(1_795_262_400_000);
 
 pub struct World {
     pub engine: Engine,
-    pub people: People,
-    pub city: CityId,
     pub merchant: MerchantId,
     pub items: [ItemId; 2],
     pub courier: CourierId,
@@ -43,6 +42,8 @@ pub struct World {
     pub rider: UserId,
     pub support: UserId,
     pub stranger: UserId,
+    /// Keeps the keys of sealed fields.
+    pub people: People,
     _dir: tempfile::TempDir,
 }
 
@@ -66,13 +67,17 @@ impl World {
     /// With the city's settings as `change` leaves them.
     pub async fn new(change: impl FnOnce(&mut Settings) + Send + 'static) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let people = People::in_memory([9; 32]).expect("keys in memory");
+        // Keys are found by their seed: worlds that run at the same time must not share them.
+        static WORLDS: AtomicU8 = AtomicU8::new(0);
+        let people = People::in_memory([WORLDS.fetch_add(1, Ordering::Relaxed); 32]).expect("keys in memory");
         let storage = Options { segment_bytes: 1 << 20, cache_bytes: 4 << 20, ..Options::with_seed([5; 32]) };
         let clock = Arc::new(ManualClock::new(NOON));
         let options = EngineOptions::new(storage, clock, true);
-        let engine = Engine::start(Arc::new(RealDisk), &dir.path().join("data"), options, wire(&people), people.policies.clone()).expect("a new folder opens");
+        let engine = Engine::start(Arc::new(RealDisk), &dir.path().join("data"), options, wire(&people), people.policies.clone())
+            .expect("a new folder opens");
         let [city, merchant, courier] = [1, 2, 3].map(|n: u128| n);
-        let (city, merchant, courier): (CityId, MerchantId, CourierId) = (Id::from_u128(city), Id::from_u128(merchant), Id::from_u128(courier));
+        let (city, merchant, courier): (CityId, MerchantId, CourierId) =
+            (Id::from_u128(city), Id::from_u128(merchant), Id::from_u128(courier));
         let items: [ItemId; 2] = [Id::from_u128(11), Id::from_u128(12)];
         let keys = people.clone();
         let built = engine.write(&Caller::system("test"), "build", move |tx| {
@@ -118,15 +123,25 @@ impl World {
             let broken = |refusal: users::Refusal| Fault::new(refusal.to_string());
             users::bind_merchant(tx, staff, merchant.as_u128()).map_err(broken)?;
             users::bind_courier(tx, rider, courier.as_u128()).map_err(broken)?;
-            let courier_row = Courier { user: rider, city, vehicle: Vehicle::Bike, capacity: 3, plate: None, status: Status::Active, version: 1, created_at: now };
+            let courier_row = Courier {
+                user: rider,
+                city,
+                vehicle: Vehicle::Bike,
+                capacity: 3,
+                plate: None,
+                status: Status::Active,
+                version: 1,
+                created_at: now,
+            };
             COURIERS.put(tx, &courier, &courier_row);
-            let presence = Presence { availability: Availability::Online, position: Some(Place::from(at(5.601, -0.2))), ..Presence::default() };
+            let presence =
+                Presence { availability: Availability::Online, position: Some(Place::from(at(5.601, -0.2))), ..Presence::default() };
             PRESENCES.put(tx, &courier, &presence);
             offer(tx, &[(Method::Card, Connector::Sandbox)]);
             Ok::<_, Fault>([customer, staff, rider, support, stranger])
         });
         let [customer, staff, rider, support, stranger] = built.await.expect("the city is built").value;
-        Self { engine, people, city, merchant, items, courier, customer, staff, rider, support, stranger, _dir: dir }
+        Self { engine, merchant, items, courier, customer, staff, rider, support, stranger, people, _dir: dir }
     }
 
     pub fn view(&self) -> Arc<View> {
@@ -138,7 +153,11 @@ impl World {
     }
 
     /// Runs a command as somebody.
-    pub async fn run<T: Send + 'static>(&self, who: UserId, command: impl FnOnce(&mut Tx<'_, '_>) -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    pub async fn run<T: Send + 'static>(
+        &self,
+        who: UserId,
+        command: impl FnOnce(&mut Tx<'_, '_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
         match self.engine.write(&Caller::user(who), "test", command).await {
             Ok(done) => Ok(done.value),
             Err(WriteError::Refused(failure)) => Err(failure),
@@ -155,7 +174,15 @@ impl World {
         let (merchant, items) = (self.merchant, self.items);
         self.run(self.customer, move |tx| {
             let cart: CartId = tx.new_id();
-            put(tx, cart, merchant, vec![Wanted { item: items[0], quantity: 2, note: None }, Wanted { item: items[1], quantity: 1, note: Some("cold".to_owned()) }])?;
+            put(
+                tx,
+                cart,
+                merchant,
+                vec![
+                    Wanted { item: items[0], quantity: 2, note: None },
+                    Wanted { item: items[1], quantity: 1, note: Some("cold".to_owned()) },
+                ],
+            )?;
             let asked = Asked { cart, dropoff: at(5.61, -0.2), address: None, tip: Some(Money::new(tip, ghs())) };
             Ok(create(tx, asked)?.0)
         })
@@ -188,7 +215,9 @@ impl World {
                 offers::make(tx, &plan, "test/1").map_err(|refusal| Fault::new(refusal.to_string()))
             })
             .await;
-        self.run(self.rider, move |tx| offers::accept(tx, offer).map_err(|refusal| Fault::new(refusal.to_string()).into())).await.expect("the offer is fresh");
+        self.run(self.rider, move |tx| offers::accept(tx, offer).map_err(|refusal| Fault::new(refusal.to_string()).into()))
+            .await
+            .expect("the offer is fresh");
     }
 
     pub async fn advance(&self, seconds: i64) {

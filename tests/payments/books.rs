@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use medina::money::Money;
 use medina::money::books::chart::{self, Code};
-use medina::money::books::templates::{RefundTo, card_captured, cash_collected, escrow_available, refund_held, refund_paid, refund_released};
+use medina::money::books::templates::{
+    RefundTo, card_captured, cash_collected, escrow_available, refund_held, refund_paid, refund_released,
+};
 use medina::money::payments::Method;
 use medina::money::pricing::{Amounts, Basket, Fees, price};
 use medina::money::settlement::{SettlementFacts, settle_order};

@@ -41,7 +41,9 @@ struct Own;
 impl Authorize for Own {
     fn decide(&self, _: &dyn Read, caller: &Caller, question: &Question) -> Result<String, Denied> {
         let user = caller.user_id().ok_or(Denied::Unauthenticated)?;
-        let is = |name: &str| question.resource.attributes.iter().any(|(key, value)| *key == name && *value == Attribute::Text(user.to_string()));
+        let is = |name: &str| {
+            question.resource.attributes.iter().any(|(key, value)| *key == name && *value == Attribute::Text(user.to_string()))
+        };
         match question.action {
             _ if user.as_u128() == SUPPORT => Ok("support".to_owned()),
             "sandbox.action" => Ok("anybody".to_owned()),
@@ -75,14 +77,18 @@ impl City {
         let options = EngineOptions::new(storage, Arc::new(MachineClock), true);
         let mut wiring = Wiring::new();
         payments::wire(&mut wiring);
-        let engine = Engine::start(Arc::new(RealDisk), &dir.path().join("data"), options, wiring, Arc::new(Own)).expect("a new folder opens");
+        let engine =
+            Engine::start(Arc::new(RealDisk), &dir.path().join("data"), options, wiring, Arc::new(Own)).expect("a new folder opens");
         Outbox::start(&engine);
         let provider = provider(&engine, dir.path()).await;
         let connector = Arc::new(SandboxConnector::to(&provider));
         engine.background(provider.background());
         let providers = Providers::new(vec![connector.clone() as Arc<dyn Provider>]);
         connect(&engine, &providers).await.expect("the engine runs");
-        let routes = OpenApiRouter::new().merge(payments::http::routes(providers)).merge(sandbox_http::routes(connector)).merge(books::http::routes());
+        let routes = OpenApiRouter::new()
+            .merge(payments::http::routes(providers))
+            .merge(sandbox_http::routes(connector))
+            .merge(books::http::routes());
         let gate = Gate { engine: engine.clone(), authenticate: Arc::new(Names) };
         let routes = wrap(routes.split_for_parts().0, gate, Arc::new(Traffic::default()));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -129,7 +135,10 @@ impl City {
         self.engine.advance(&Caller::system("test"), question, seconds * 1000, None).await.expect("everybody becomes idle");
     }
 
-    pub async fn write<T: Send + 'static, E: Send + 'static>(&self, command: impl FnOnce(&mut Tx<'_, '_>) -> Result<T, E> + Send + 'static) -> Result<T, E> {
+    pub async fn write<T: Send + 'static, E: Send + 'static>(
+        &self,
+        command: impl FnOnce(&mut Tx<'_, '_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         match self.engine.write(&Caller::system("test"), "test", command).await {
             Ok(done) => Ok(done.value),
             Err(WriteError::Refused(refusal)) => Err(refusal),
@@ -183,7 +192,8 @@ impl City {
 
     /// An account's balance on its own side.
     pub fn balance(&self, code: Code, owner: u128) -> i128 {
-        let credit = ACCOUNTS.get(&*self.engine.view(), &chart::key(code, owner, super::ghs())).map_or(0, |account| account.credit_balance());
+        let credit =
+            ACCOUNTS.get(&*self.engine.view(), &chart::key(code, owner, super::ghs())).map_or(0, |account| account.credit_balance());
         if code.grows_by_debits() { -credit } else { credit }
     }
 

@@ -86,7 +86,8 @@ fn the_desk_has_rules() {
     let capture = |amount| (Verb::Capture, request(amount, None, None));
     let void = || (Verb::Void, request(500, None, None));
     let refund = |amount, id| (Verb::Refund, request(amount, None, Some(id)));
-    let cases: [(&str, Vec<(Verb, Request)>, Vec<u16>, usize); 9] = [
+    type Case = (&'static str, Vec<(Verb, Request)>, Vec<u16>, usize);
+    let cases: [Case; 9] = [
         ("in full", vec![ok(), capture(500), refund(500, "r")], vec![200, 200, 200], 3),
         ("too much", vec![ok(), capture(501), capture(0)], vec![200, 409, 409], 1),
         ("twice", vec![ok(), capture(500), capture(500)], vec![200, 200, 409], 2),

@@ -28,13 +28,16 @@ impl Authenticate for ByName {
     }
 }
 
+/// Names and topics of events.
+type Heard = Arc<Mutex<Vec<(String, Vec<String>)>>>;
+
 /// A running town; its data are the caller's.
 pub struct Town {
     pub engine: Engine,
     pub clock: ManualClock,
     pub search: Arc<Search>,
-    /// Names of the catalog's and cities' events so far.
-    pub events: Arc<Mutex<Vec<(String, Vec<String>)>>>,
+    /// The catalog's events so far.
+    pub events: Heard,
     people: People,
     routes: axum::Router,
 }
@@ -46,7 +49,7 @@ impl Town {
     pub async fn start(data: &Path) -> Self {
         let people = People::in_memory([7; 32]).unwrap();
         let clock = ManualClock::new(NOON.parse().unwrap());
-        let events: Arc<Mutex<Vec<(String, Vec<String>)>>> = Arc::default();
+        let events = Heard::default();
         let mut wiring = Wiring::new();
         let heard = events.clone();
         wiring.on::<catalog::Changed>(move |_, event| {
@@ -58,7 +61,8 @@ impl Town {
         let engine = Engine::start(disk, &data.join("store"), options, wiring, people.policies.clone()).unwrap();
         let search = Search::start(&engine, &data.join("search")).unwrap();
         let shelf = Arc::new(media::Shelf::open(&data.join("media")).unwrap());
-        let (routes, _) = cities::routes().merge(catalog::routes()).merge(search::routes(search.clone())).merge(media::routes(shelf)).split_for_parts();
+        let (routes, _) =
+            cities::routes().merge(catalog::routes()).merge(search::routes(search.clone())).merge(media::routes(shelf)).split_for_parts();
         let gate = Gate { engine: engine.clone(), authenticate: Arc::new(ByName) };
         let routes = layers::wrap(routes, gate, Arc::default());
         Self { engine, clock, search, events, people, routes }

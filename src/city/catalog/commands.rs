@@ -120,7 +120,12 @@ pub fn create_item(tx: &mut Tx<'_, '_>, draft: Item) -> Result<(ItemId, Item), R
 ///
 /// # Errors
 /// [`Refusal::ItemUnknown`], [`Refusal::Currency`], [`Refusal::Denied`], [`Refusal::Stale`], or what `change` refuses.
-pub fn edit_item(tx: &mut Tx<'_, '_>, id: ItemId, if_match: Option<u64>, change: impl FnOnce(&mut Item) -> Result<(), Refusal>) -> Result<Item, Refusal> {
+pub fn edit_item(
+    tx: &mut Tx<'_, '_>,
+    id: ItemId,
+    if_match: Option<u64>,
+    change: impl FnOnce(&mut Item) -> Result<(), Refusal>,
+) -> Result<Item, Refusal> {
     let before = ITEMS.get(tx, &id).ok_or(Refusal::ItemUnknown)?;
     let merchant = MERCHANTS.get(tx, &before.merchant).ok_or_else(|| Fault::new(format!("{id} is an item of no merchant")))?;
     let mut item = before.clone();

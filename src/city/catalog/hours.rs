@@ -121,7 +121,9 @@ impl Opening {
     /// Whether the interval that opens on `date` holds `instant`.
     fn holds(&self, date: Date, zone: &TimeZone, instant: jiff::Timestamp) -> bool {
         let last_date = if self.closes <= self.opens { date.tomorrow().ok() } else { Some(date) };
-        let (Some(from), Some(to)) = (self.opens.on(date, zone), last_date.and_then(|date| self.closes.on(date, zone))) else { return false };
+        let (Some(from), Some(to)) = (self.opens.on(date, zone), last_date.and_then(|date| self.closes.on(date, zone))) else {
+            return false;
+        };
         from <= instant && instant < to
     }
 }

@@ -201,7 +201,9 @@ impl MerchantPatch {
         self.name.apply("/name", &mut merchant.name, |name| checked_name(&name))?;
         self.kind.apply("/kind", &mut merchant.kind, Ok)?;
         self.position.apply("/position", &mut merchant.position, |position| {
-            Point::new(position.lat, position.lon).map(Into::into).map_err(|error| Invalid::new("/position", "out_of_range", error.to_string()))
+            Point::new(position.lat, position.lon)
+                .map(Into::into)
+                .map_err(|error| Invalid::new("/position", "out_of_range", error.to_string()))
         })?;
         self.address.apply_or_clear(&mut merchant.address, |address| checked_address(&address).map(Some))?;
         self.phone.apply_or_clear(&mut merchant.phone, |phone| checked_phone(&phone).map(Some))?;

@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use commands::Changed;
 pub use hours::{Clock, Day, Opening};
 pub use model::{Item, ItemId, ItemTag, Merchant, MerchantId, MerchantKind, MerchantTag, Refusal};
-pub use views::{is_open, item, items_of, merchant};
+pub use views::{is_open, item, items_of, items_out, merchant};
 
 /// Merchants, their menus, items.
 pub fn routes() -> OpenApiRouter {

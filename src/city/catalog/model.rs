@@ -107,14 +107,21 @@ impl Item {
 }
 
 /// Merchants of a city, the oldest first.
-pub static MERCHANTS_BY_CITY: Index<MerchantId, Merchant> = Index::new(311, "catalog.merchants.by_city", |_, merchant, keys| keys.add(&merchant.city));
+pub static MERCHANTS_BY_CITY: Index<MerchantId, Merchant> =
+    Index::new(311, "catalog.merchants.by_city", |_, merchant, keys| keys.add(&merchant.city));
 /// All merchants, the oldest first: ids are ordered by the time of making.
 pub static MERCHANTS_BY_AGE: Index<MerchantId, Merchant> = Index::new(312, "catalog.merchants.by_age", |_, _, keys| keys.add(&()));
 pub static MERCHANTS: Table<MerchantId, Merchant> = Table::new(310, "catalog.merchants", &[&MERCHANTS_BY_CITY, &MERCHANTS_BY_AGE]);
 
 /// A merchant's items, the oldest first.
 pub static ITEMS_BY_MERCHANT: Index<ItemId, Item> = Index::new(316, "catalog.items.by_merchant", |_, item, keys| keys.add(&item.merchant));
-pub static ITEMS: Table<ItemId, Item> = Table::new(315, "catalog.items", &[&ITEMS_BY_MERCHANT]);
+/// A merchant's items that are not simply available: few, so that asking what is out does not read the whole menu.
+pub static ITEMS_OUT: Index<ItemId, Item> = Index::new(317, "catalog.items.out", |_, item, keys| {
+    if !item.available || item.unavailable_until.is_some() {
+        keys.add(&item.merchant);
+    }
+});
+pub static ITEMS: Table<ItemId, Item> = Table::new(315, "catalog.items", &[&ITEMS_BY_MERCHANT, &ITEMS_OUT]);
 
 /// Why not.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -157,7 +164,11 @@ mod tests {
             phone: Some("+1".to_owned()),
             cuisines: vec!["a".to_owned()],
             prep_minutes: 300,
-            hours: Some(vec![Opening { day: super::super::Day::Sun, opens: "22:30".parse().expect("a time"), closes: "03:05".parse().expect("a time") }]),
+            hours: Some(vec![Opening {
+                day: super::super::Day::Sun,
+                opens: "22:30".parse().expect("a time"),
+                closes: "03:05".parse().expect("a time"),
+            }]),
             version: 2,
             created_at: Timestamp::from_millis(1),
             updated_at: Timestamp::from_millis(2),
@@ -190,7 +201,9 @@ mod tests {
     #[test]
     fn items_come_back_by_themselves() {
         let at = Timestamp::from_millis;
-        for (available, until, expected) in [(true, None, true), (false, None, false), (true, Some(6), false), (true, Some(5), true), (false, Some(4), false)] {
+        for (available, until, expected) in
+            [(true, None, true), (false, None, false), (true, Some(6), false), (true, Some(5), true), (false, Some(4), false)]
+        {
             let item = Item {
                 merchant: MerchantId::from_u128(0),
                 name: String::new(),

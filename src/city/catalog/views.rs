@@ -4,7 +4,9 @@ use storage::table::Cursor;
 use storage::{Direction, Read, Timestamp};
 
 use super::hours;
-use super::model::{ITEMS, ITEMS_BY_MERCHANT, Item, ItemId, MERCHANTS, MERCHANTS_BY_AGE, MERCHANTS_BY_CITY, Merchant, MerchantId};
+use super::model::{
+    ITEMS, ITEMS_BY_MERCHANT, ITEMS_OUT, Item, ItemId, MERCHANTS, MERCHANTS_BY_AGE, MERCHANTS_BY_CITY, Merchant, MerchantId,
+};
 use crate::city::cities::{City, CityId};
 
 /// The merchant.
@@ -20,6 +22,11 @@ pub fn item(read: &(impl Read + ?Sized), id: ItemId) -> Option<Item> {
 /// What a merchant sells, the oldest first.
 pub fn items_of(read: &(impl Read + ?Sized), merchant: MerchantId) -> impl Iterator<Item = (ItemId, Item)> {
     ITEMS.find(read, &ITEMS_BY_MERCHANT, &merchant)
+}
+
+/// What a merchant sells but does not have at `at`.
+pub fn items_out(read: &(impl Read + ?Sized), merchant: MerchantId, at: Timestamp) -> impl Iterator<Item = ItemId> {
+    ITEMS.find(read, &ITEMS_OUT, &merchant).filter(move |(_, item)| !item.is_available(at)).map(|(id, _)| id)
 }
 
 /// Whether the merchant is open at `at`, by its hours and the city's clocks; always without hours.

@@ -42,7 +42,9 @@ impl ServiceArea {
             GeoJson::Polygon { coordinates } => (vec![coordinates], true),
             GeoJson::MultiPolygon { coordinates } => (coordinates, false),
         };
-        let at = |p: usize, rest: String| if is_single { format!("{pointer}/coordinates{rest}") } else { format!("{pointer}/coordinates/{p}{rest}") };
+        let at = |p: usize, rest: String| {
+            if is_single { format!("{pointer}/coordinates{rest}") } else { format!("{pointer}/coordinates/{p}{rest}") }
+        };
         if polygons.iter().flatten().map(Vec::len).sum::<usize>() > POINTS_MAX {
             return Err(Invalid::new(at(0, String::new()), "too_many", format!("at most {POINTS_MAX} points")));
         }

@@ -52,7 +52,12 @@ pub fn create(tx: &mut Tx<'_, '_>, draft: City) -> Result<(CityId, City), Refusa
 ///
 /// # Errors
 /// [`Refusal::Unknown`], [`Refusal::Denied`], [`Refusal::Stale`], or what `change` refuses.
-pub fn edit(tx: &mut Tx<'_, '_>, id: CityId, if_match: Option<u64>, change: impl FnOnce(&mut City) -> Result<(), Refusal>) -> Result<City, Refusal> {
+pub fn edit(
+    tx: &mut Tx<'_, '_>,
+    id: CityId,
+    if_match: Option<u64>,
+    change: impl FnOnce(&mut City) -> Result<(), Refusal>,
+) -> Result<City, Refusal> {
     let before = CITIES.get(tx, &id).ok_or(Refusal::Unknown)?;
     let mut city = before.clone();
     // What is invalid is said before who may: the contract's order.
@@ -73,7 +78,12 @@ pub fn edit(tx: &mut Tx<'_, '_>, id: CityId, if_match: Option<u64>, change: impl
 ///
 /// # Errors
 /// [`Refusal::Unknown`], [`Refusal::Denied`], [`Refusal::Stale`], or what `make` refuses.
-pub fn configure(tx: &mut Tx<'_, '_>, id: CityId, if_match: Option<u64>, make: impl FnOnce(Currency) -> Result<Settings, Refusal>) -> Result<(City, Settings), Refusal> {
+pub fn configure(
+    tx: &mut Tx<'_, '_>,
+    id: CityId,
+    if_match: Option<u64>,
+    make: impl FnOnce(Currency) -> Result<Settings, Refusal>,
+) -> Result<(City, Settings), Refusal> {
     let city = CITIES.get(tx, &id).ok_or(Refusal::Unknown)?;
     let made = make(city.currency)?.checked()?;
     tx.authorize(&question("cities.settings", id))?;

@@ -133,7 +133,9 @@ impl CityPatch {
         self.name.apply("/name", &mut city.name, |name| field::line("/name", &name, 120))?;
         self.timezone.apply("/timezone", &mut city.timezone, |zone| checked_zone("/timezone", &zone))?;
         self.center.apply("/center", &mut city.center, |center| {
-            Point::new(center.lat, center.lon).map(Into::into).map_err(|error| field::Invalid::new("/center", "out_of_range", error.to_string()))
+            Point::new(center.lat, center.lon)
+                .map(Into::into)
+                .map_err(|error| field::Invalid::new("/center", "out_of_range", error.to_string()))
         })?;
         self.radius_m.apply("/radius_m", &mut city.radius_m, |radius_m| field::within("/radius_m", radius_m, 1..=RADIUS_M_MAX))?;
         match self.speed_mps {

@@ -163,7 +163,9 @@ mod tests {
 
     #[test]
     fn speeds() {
-        for (speed, good) in [(5.0, true), (0.5, true), (0.0, false), (-1.0, false), (51.0, false), (f64::NAN, false), (f64::INFINITY, false)] {
+        for (speed, good) in
+            [(5.0, true), (0.5, true), (0.0, false), (-1.0, false), (51.0, false), (f64::NAN, false), (f64::INFINITY, false)]
+        {
             assert_eq!(checked_speed("/speed_mps", speed).is_ok(), good, "{speed}");
         }
     }

@@ -27,10 +27,8 @@ pub fn serves(city: &City, settings: &Settings, point: Point) -> bool {
 
 /// All cities, the newest first, each with its distance from `from` in whole metres; with `from` the nearest first.
 pub fn list(read: &(impl Read + ?Sized), from: Option<Point>) -> Vec<(u64, CityId, City)> {
-    let mut cities: Vec<(u64, CityId, City)> = CITIES
-        .scan(read)
-        .map(|(id, city)| (from.map_or(0, |from| distance_m(from, city.center()).round() as u64), id, city))
-        .collect();
+    let mut cities: Vec<(u64, CityId, City)> =
+        CITIES.scan(read).map(|(id, city)| (from.map_or(0, |from| distance_m(from, city.center()).round() as u64), id, city)).collect();
     cities.sort_by_key(|(distance, id, _)| (*distance, std::cmp::Reverse(*id)));
     cities
 }

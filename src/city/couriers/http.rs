@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 use super::commands::{self, NewCourier, Report};
 use super::model::{Availability, CAPACITY_MAX, COURIERS, COURIERS_BY_CITY, COURIERS_BY_ID, Courier, CourierId, Presence, Refusal, Status, Vehicle};
 use super::views;
+use crate::city::answer;
 use crate::city::cities::CityId;
 use crate::city::patch::Patch;
 use crate::city::tracking::Tracking;
@@ -29,7 +30,7 @@ impl From<Refusal> for Problem {
             Refusal::CityUnknown => return Self::invalid("/city_id", "unknown_city", refusal.to_string()),
             Refusal::UserUnknown => return Self::invalid("/user_id", "unknown_user", refusal.to_string()),
             Refusal::UntilPassed => return Self::invalid("/until", "in_the_past", refusal.to_string()),
-            Refusal::Stale { current } => return Self::new(412, "precondition_failed", refusal.to_string()).with("version", current),
+            Refusal::Stale { current } => return answer::stale(current),
             Refusal::Unknown => return Self::not_found(),
             Refusal::Exists => (409, "courier_exists"),
             Refusal::NotActive => (409, "courier_not_active"),

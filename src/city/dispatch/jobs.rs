@@ -7,6 +7,7 @@ use super::machine::job::{self, Command};
 use super::model::{DECISIONS, Decision, JOBS, JOBS_BY_SUBJECT, JOBS_STRANDED, Job, JobId, JobState, Pause, Refusal, Request, SubjectId, Verdict};
 use super::offers;
 use super::policy::Plan;
+use super::scene;
 use crate::city::cities::CityId;
 use crate::city::couriers::{self, CourierId, machine};
 use crate::engine::{Fault, FiredTimer, Timer, Tx};
@@ -63,8 +64,9 @@ pub(super) fn step(tx: &mut Tx, id: JobId, command: &Command) -> Result<Job, Ref
 /// was withdrawn or found nobody.
 ///
 /// # Errors
-/// [`Refusal::NotWhile`] once it was brought.
+/// [`Refusal::NotWhile`] once it was brought; [`Refusal::NoCity`].
 pub fn request(tx: &mut Tx, request: Request) -> Result<JobId, Refusal> {
+    scene::rules(tx, request.city).ok_or(Refusal::NoCity)?;
     let id = match of_subject(tx, request.subject) {
         Some((id, _)) => id,
         None => tx.new_id(),

@@ -46,9 +46,18 @@ pub mod travel;
 pub mod views;
 
 pub use desk::Desk;
-pub use dispatcher::Dispatcher;
+pub use dispatcher::{Dispatcher, Label};
 pub use event::{Happened, RouteChanged, What};
-pub use http::{Services, routes};
+pub use http::routes;
 pub use jobs::{finished, on_look, picked_up, ready_changed, release, request, withdraw};
 pub use model::{Job, JobId, JobState, Offer, OfferId, OfferState, Refusal, Request};
 pub use offers::{on_deadline, on_unseen};
+
+use crate::engine::Wiring;
+
+/// Registers the module's own timers.
+pub fn wire(wiring: &mut Wiring) {
+    wiring.timer(jobs::TIMER_LOOK, jobs::on_look);
+    wiring.timer(offers::TIMER_DEADLINE, offers::on_deadline);
+    wiring.timer(offers::TIMER_UNSEEN, offers::on_unseen);
+}

@@ -271,6 +271,8 @@ pub enum Refusal {
     NoJob,
     #[error("no such offer")]
     NoOffer,
+    #[error("no such city")]
+    NoCity,
     #[error("the offer has expired")]
     Expired,
     #[error("the offer has been taken")]

@@ -100,7 +100,9 @@ async fn store(shelf: Arc<Shelf>, bytes: Bytes) -> Result<[u8; 32], Problem> {
     stored.map_err(|error| {
         tracing::error!(%error, "a picture could not be stored");
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Problem::new(507, "insufficient_storage", "there is no room for pictures"),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Problem::new(507, "insufficient_storage", "there is no room for pictures")
+            }
             _ => Problem::new(500, "internal", "the picture could not be stored"),
         }
     })

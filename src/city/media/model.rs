@@ -56,7 +56,8 @@ mod tests {
     /// The stored layout: a change here is a new `VERSION` and an `upgrade`.
     #[test]
     fn golden_bytes() {
-        let media = Media { owner: UserId::from_u128(7), hash: [9; 32], format: Format::Webp, bytes: 300, created_at: Timestamp::from_millis(1) };
+        let media =
+            Media { owner: UserId::from_u128(7), hash: [9; 32], format: Format::Webp, bytes: 300, created_at: Timestamp::from_millis(1) };
         let bytes = [&[1], 7_u128.to_be_bytes().as_slice(), &[9; 32], &[2, 0xAC, 2, 2]].concat();
         assert_eq!(media.to_bytes(), bytes);
         assert_eq!(Media::from_bytes(&bytes), Some(media));

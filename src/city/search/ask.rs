@@ -1,7 +1,7 @@
 //! A question and its answer.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use index::geo::Point;
 use index::text::{Cursor, Found, Hit, Kind, Query, SearchError, Sort, TextIndex};
@@ -10,7 +10,7 @@ use storage::{Timestamp, View};
 use utoipa::ToSchema;
 
 use crate::city::answer;
-use crate::city::catalog::{self, ItemId, MerchantId};
+use crate::city::catalog::{self, MerchantId};
 use crate::city::cities::{self, City, CityId};
 use crate::city::field;
 use crate::edge::{PageQuery, Problem};
@@ -201,7 +201,15 @@ struct Openness<'a> {
     view: &'a View,
     now: Timestamp,
     cities: RefCell<HashMap<CityId, Option<City>>>,
-    merchants: RefCell<HashMap<MerchantId, bool>>,
+    merchants: RefCell<HashMap<String, Standing>>,
+}
+
+/// How a merchant stands now.
+#[derive(Default)]
+struct Standing {
+    is_open: bool,
+    /// Its items that cannot be had; not looked up while it is closed.
+    out: HashSet<String>,
 }
 
 impl<'a> Openness<'a> {
@@ -209,23 +217,30 @@ impl<'a> Openness<'a> {
         Self { view, now, cities: RefCell::default(), merchants: RefCell::default() }
     }
 
-    fn merchant(&self, id: MerchantId) -> bool {
-        *self.merchants.borrow_mut().entry(id).or_insert_with(|| {
-            let Some(merchant) = catalog::merchant(self.view, id) else { return false };
-            let mut cities = self.cities.borrow_mut();
-            let city = cities.entry(merchant.city).or_insert_with(|| cities::get(self.view, merchant.city));
-            city.as_ref().is_some_and(|city| catalog::is_open(&merchant, city, self.now))
-        })
+    fn of(&self, kind: Kind, id: &str, merchant_id: Option<&str>) -> bool {
+        match (kind, merchant_id) {
+            (Kind::Merchant, _) => self.standing(id, |standing| standing.is_open),
+            (Kind::Item, Some(merchant)) => self.standing(merchant, |standing| standing.is_open && !standing.out.contains(id)),
+            (Kind::Item, None) => false,
+        }
     }
 
-    fn of(&self, kind: Kind, id: &str, merchant_id: Option<&str>) -> bool {
-        match kind {
-            Kind::Merchant => id.parse().is_ok_and(|id| self.merchant(id)),
-            Kind::Item => {
-                let is_open = merchant_id.and_then(|id| id.parse().ok()).is_some_and(|id| self.merchant(id));
-                is_open && id.parse::<ItemId>().ok().and_then(|id| catalog::item(self.view, id)).is_some_and(|item| item.is_available(self.now))
-            }
+    fn standing(&self, merchant: &str, ask: impl FnOnce(&Standing) -> bool) -> bool {
+        let mut merchants = self.merchants.borrow_mut();
+        if let Some(standing) = merchants.get(merchant) {
+            return ask(standing);
         }
+        ask(merchants.entry(merchant.to_owned()).or_insert(self.look_up(merchant).unwrap_or_default()))
+    }
+
+    fn look_up(&self, id: &str) -> Option<Standing> {
+        let id: MerchantId = id.parse().ok()?;
+        let merchant = catalog::merchant(self.view, id)?;
+        let mut cities = self.cities.borrow_mut();
+        let city = cities.entry(merchant.city).or_insert_with(|| cities::get(self.view, merchant.city)).as_ref()?;
+        let is_open = catalog::is_open(&merchant, city, self.now);
+        let out = is_open.then(|| catalog::items_out(self.view, id, self.now).map(|item| item.to_string()).collect());
+        Some(Standing { is_open, out: out.unwrap_or_default() })
     }
 }
 
@@ -297,7 +312,9 @@ fn pieces(text: &str, ranges: &[std::ops::Range<usize>]) -> Option<Vec<Piece>> {
         return None;
     }
     let mut pieces = Vec::with_capacity(2 * ranges.len() + 1);
-    let mut add = |text: Option<&str>, matched| pieces.extend(text.filter(|text| !text.is_empty()).map(|text| Piece { text: text.to_owned(), matched }));
+    let mut add = |text: Option<&str>, matched| {
+        pieces.extend(text.filter(|text| !text.is_empty()).map(|text| Piece { text: text.to_owned(), matched }));
+    };
     let mut done = 0;
     for range in ranges {
         add(text.get(done..range.start), false);

@@ -51,7 +51,8 @@ impl Search {
         });
         engine.background(search.clone());
         let (feeding, weak, positions) = (search.clone(), engine.downgrade(), engine.positions());
-        let thread = std::thread::Builder::new().name("medina-search".to_owned()).spawn(move || feed::run(&feeding, &weak, positions, resume));
+        let thread =
+            std::thread::Builder::new().name("medina-search".to_owned()).spawn(move || feed::run(&feeding, &weak, positions, resume));
         *search.feeder.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread?);
         Ok(search)
     }

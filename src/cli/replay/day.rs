@@ -17,8 +17,9 @@ use crate::mdrp::{Instance, Place, Solution};
 
 /// An offer that nobody sees for 10 s is withdrawn.
 const LOOK_S: i64 = 10;
-/// Everybody who is online tells their position this often.
+/// Whoever is under way tells their position this often, and whoever stands so often.
 const PING_S: i64 = 60;
+const PING_STANDING_S: i64 = 300;
 /// Everybody is there a minute before the first thing happens.
 const BEFORE_S: i64 = 60;
 /// How long orders may take to settle after the last delivery.
@@ -143,7 +144,8 @@ impl<'a> Day<'a> {
         let mut acted = false;
         while let Some((_, step)) = self.agenda.first().copied().filter(|(at_s, _)| *at_s <= self.now_s) {
             self.agenda.pop_first();
-            acted = true;
+            // Who tells where they are asks for nothing.
+            acted |= step != Step::Ping;
             match step {
                 Step::Ready(order) => {
                     self.stage.ready(self.instance.orders[order].restaurant, &self.ids[&order]).await?;
@@ -326,9 +328,11 @@ impl<'a> Day<'a> {
     }
 
     async fn ping(&mut self) -> Result<(), CallError> {
-        let online: Vec<usize> = self.riders.iter().filter(|rider| rider.is_online).map(|rider| rider.index).collect();
-        if !online.is_empty() {
-            self.ping_from(online).await?;
+        let everybody = self.now_s.rem_euclid(PING_STANDING_S) == 0;
+        let online = || self.riders.iter().filter(|rider| rider.is_online);
+        if online().next().is_some() {
+            let telling = online().filter(|rider| everybody || rider.trip.is_some()).map(|rider| rider.index).collect();
+            self.ping_from(telling).await?;
             self.agenda.insert((self.now_s + PING_S, Step::Ping));
         }
         Ok(())

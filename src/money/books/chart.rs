@@ -70,7 +70,9 @@ impl Code {
     const fn constraint(self) -> Constraint {
         match self {
             Self::ProviderReceivable | Self::CourierCash => Constraint::CreditsMustNotExceedDebits,
-            Self::Escrow | Self::MerchantPayable | Self::CourierPayable | Self::TaxPayable | Self::Wallet => Constraint::DebitsMustNotExceedCredits,
+            Self::Escrow | Self::MerchantPayable | Self::CourierPayable | Self::TaxPayable | Self::Wallet => {
+                Constraint::DebitsMustNotExceedCredits
+            }
             Self::Commission | Self::Fees | Self::Promotions | Self::RefundsBorne => Constraint::None,
         }
     }
@@ -80,7 +82,13 @@ impl Code {
     pub const fn grows_by_debits(self) -> bool {
         match self {
             Self::ProviderReceivable | Self::CourierCash | Self::Promotions | Self::RefundsBorne => true,
-            Self::Escrow | Self::MerchantPayable | Self::CourierPayable | Self::TaxPayable | Self::Wallet | Self::Commission | Self::Fees => false,
+            Self::Escrow
+            | Self::MerchantPayable
+            | Self::CourierPayable
+            | Self::TaxPayable
+            | Self::Wallet
+            | Self::Commission
+            | Self::Fees => false,
         }
     }
 

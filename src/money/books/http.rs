@@ -89,7 +89,11 @@ struct AccountsQuery {
 async fn accounts(ctx: Ctx, Query(query): Query<AccountsQuery>) -> Result<Json<Page<AccountView>>, Problem> {
     let page = PageQuery { limit: query.limit, cursor: query.cursor };
     let (limit, after) = (page.limit()?, page.after()?);
-    let code = query.code.as_deref().map(|code| Code::parse(code).ok_or_else(|| Problem::invalid("/code", "not_allowed", "not a code of the chart of accounts"))).transpose()?;
+    let code = query
+        .code
+        .as_deref()
+        .map(|code| Code::parse(code).ok_or_else(|| Problem::invalid("/code", "not_allowed", "not a code of the chart of accounts")))
+        .transpose()?;
     ask(&ctx)?;
     // Accounts are few per code and read by administrators: a scan by key, from the cursor's key on.
     let seen = |key: &AccountKey| after.as_deref().is_some_and(|after| key.to_key().as_slice() <= after);

@@ -127,8 +127,15 @@ pub fn refund_released(txn: &mut Txn<'_>, refund: u128) -> Result<Posted, Refusa
 fn end_refund(txn: &mut Txn<'_>, refund: u128, template: Template, end: impl Fn(TransferId) -> TransferKind) -> Result<Posted, Refusal> {
     let pending = transfer_id(refund, Template::RefundHeld);
     let held = TRANSFERS.get(txn, &pending).ok_or(Refusal::UnknownPending)?;
-    let step =
-        Step { id: transfer_id(refund, template), debit: held.debit, credit: held.credit, amount: held.amount, kind: end(pending), code: template as u16, subject: held.subject };
+    let step = Step {
+        id: transfer_id(refund, template),
+        debit: held.debit,
+        credit: held.credit,
+        amount: held.amount,
+        kind: end(pending),
+        code: template as u16,
+        subject: held.subject,
+    };
     ledger::post(txn, &step)
 }
 
@@ -164,5 +171,13 @@ pub fn settled(txn: &mut Txn<'_>, subject: u128, shares: &Shares) -> Result<(), 
 }
 
 fn single(cause: u128, template: Template, subject: u128, debit: AccountKey, credit: AccountKey, amount: i64) -> Step {
-    Step { id: transfer_id(cause, template), debit, credit, amount: minor(amount), kind: TransferKind::Single, code: template as u16, subject }
+    Step {
+        id: transfer_id(cause, template),
+        debit,
+        credit,
+        amount: minor(amount),
+        kind: TransferKind::Single,
+        code: template as u16,
+        subject,
+    }
 }

@@ -89,7 +89,8 @@ fn post(tx: &mut Tx<'_, '_>, intent: &Intent, event: &Event, moment: &Moment) ->
 
 /// What the event asks of the provider.
 fn send(tx: &mut Tx<'_, '_>, intent: &Intent, event: &Event, moment: &Moment) {
-    let ask = |amount: i64| Ask { intent: intent.id, amount: Money { amount, ..intent.amount }, token: None, return_url: None, refund: None };
+    let ask =
+        |amount: i64| Ask { intent: intent.id, amount: Money { amount, ..intent.amount }, token: None, return_url: None, refund: None };
     let whole = intent.amount.amount;
     let (kind, ask) = match event {
         Event::Confirmed { .. } => (AUTHORIZE, Ask { token: moment.token.clone(), return_url: moment.return_url.clone(), ..ask(whole) }),

@@ -105,7 +105,14 @@ pub struct RefundView {
 impl RefundView {
     fn of(intent: &Intent, refund: &super::model::Refund) -> Self {
         let amount = Money { amount: refund.amount, ..intent.amount };
-        Self { id: refund.id, intent_id: intent.id, amount, reason: refund.reason.clone(), status: refund.state, created_at: refund.at.to_string() }
+        Self {
+            id: refund.id,
+            intent_id: intent.id,
+            amount,
+            reason: refund.reason.clone(),
+            status: refund.state,
+            created_at: refund.at.to_string(),
+        }
     }
 }
 
@@ -196,7 +203,11 @@ struct MobileMoney {
 }
 
 fn checked_token(token: &str) -> Result<&str, Problem> {
-    if (1..=255).contains(&token.len()) { Ok(token) } else { Err(Problem::invalid("/token", "out_of_range", "a token has 1 to 255 characters")) }
+    if (1..=255).contains(&token.len()) {
+        Ok(token)
+    } else {
+        Err(Problem::invalid("/token", "out_of_range", "a token has 1 to 255 characters"))
+    }
 }
 
 #[utoipa::path(post, path = "/v1/payments/intents/{id}/confirm", tag = "payments", params(("id" = String, Path)), request_body = ConfirmBody,
@@ -321,7 +332,13 @@ async fn show_refund(Path(id): Path<RefundId>, ctx: Ctx) -> Result<Json<RefundVi
 
 #[utoipa::path(post, path = "/v1/payments/webhooks/{connector}", tag = "payments", params(("connector" = String, Path)), security(()),
     responses((status = 200, description = "taken, or taken before"), (status = 401, description = "not signed by the provider")))]
-async fn webhook(State(providers): State<Providers>, Path(connector): Path<String>, gate: Gate, headers: HeaderMap, body: Body) -> Result<StatusCode, Problem> {
+async fn webhook(
+    State(providers): State<Providers>,
+    Path(connector): Path<String>,
+    gate: Gate,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Problem> {
     let provider = providers.named(&connector).ok_or_else(Problem::not_found)?;
     let body = collect(body, BODY_BYTES_MAX).await?;
     provider.verify(&headers, &body, gate.engine.now()).map_err(|bad| Problem::new(401, "bad_signature", bad.to_string()))?;

@@ -6,33 +6,59 @@ use storage::Timestamp;
 /// What we want of an intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    Confirm { with: [u8; 32] },
+    Confirm {
+        with: [u8; 32],
+    },
     /// None: all of it.
-    Capture { amount: Option<i64> },
+    Capture {
+        amount: Option<i64>,
+    },
     CollectCash,
     Cancel,
     Expire,
     /// None: all that is left.
-    Refund { id: RefundId, amount: Option<i64>, reason: String, at: Timestamp },
+    Refund {
+        id: RefundId,
+        amount: Option<i64>,
+        reason: String,
+        at: Timestamp,
+    },
 }
 
 /// What happens to an intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    Confirmed { with: [u8; 32] },
-    ActionRequired { url: String },
+    Confirmed {
+        with: [u8; 32],
+    },
+    ActionRequired {
+        url: String,
+    },
     Authorized,
-    Declined { code: String },
-    CaptureAsked { amount: i64 },
-    Captured { amount: i64 },
-    CaptureFailed { reason: String },
+    Declined {
+        code: String,
+    },
+    CaptureAsked {
+        amount: i64,
+    },
+    Captured {
+        amount: i64,
+    },
+    CaptureFailed {
+        reason: String,
+    },
     Cancelled,
     Expired,
     /// The provider authorised what had ended here: it is given back.
     LateAuthorization,
     RefundAsked(Refund),
-    RefundSettled { id: RefundId },
-    RefundFailed { id: RefundId, reason: String },
+    RefundSettled {
+        id: RefundId,
+    },
+    RefundFailed {
+        id: RefundId,
+        reason: String,
+    },
 }
 
 /// How a provider's word is taken.
@@ -80,7 +106,11 @@ pub fn decide(intent: &Intent, command: &Command) -> Result<Event, Refusal> {
 }
 
 fn in_range(intent: &Intent, amount: i64, max: i64) -> Result<i64, Refusal> {
-    if (1..=max).contains(&amount) { Ok(amount) } else { Err(Refusal::AmountOutOfRange { max: crate::money::Money { amount: max, ..intent.amount } }) }
+    if (1..=max).contains(&amount) {
+        Ok(amount)
+    } else {
+        Err(Refusal::AmountOutOfRange { max: crate::money::Money { amount: max, ..intent.amount } })
+    }
 }
 
 /// Decides how a provider's word is taken.
@@ -96,15 +126,21 @@ pub fn hear(intent: &Intent, notice: &Notice) -> Heard {
         (Notice::Authorized, Failed | Cancelled | Expired) if intent.void_asked => Heard::Known,
         (Notice::Authorized, Failed | Cancelled | Expired) => Heard::Apply(Event::LateAuthorization),
 
-        (Notice::Declined { code }, RequiresPaymentMethod | Processing | RequiresAction) => Heard::Apply(Event::Declined { code: code.clone() }),
+        (Notice::Declined { code }, RequiresPaymentMethod | Processing | RequiresAction) => {
+            Heard::Apply(Event::Declined { code: code.clone() })
+        }
         (Notice::Declined { .. }, Failed | Cancelled | Expired) => Heard::Known,
         (Notice::Declined { .. }, Authorized | Captured | Refunded) => Heard::Refused,
 
-        (Notice::Captured { amount }, Authorized) if (1..=intent.amount.amount).contains(amount) => Heard::Apply(Event::Captured { amount: *amount }),
+        (Notice::Captured { amount }, Authorized) if (1..=intent.amount.amount).contains(amount) => {
+            Heard::Apply(Event::Captured { amount: *amount })
+        }
         (Notice::Captured { amount }, Captured | Refunded) if *amount == intent.captured => Heard::Known,
         (Notice::Captured { .. }, Authorized | Captured | Refunded | Failed | Cancelled | Expired) => Heard::Refused,
 
-        (Notice::CaptureFailed { reason }, Authorized) if intent.capture_asked.is_some() => Heard::Apply(Event::CaptureFailed { reason: reason.clone() }),
+        (Notice::CaptureFailed { reason }, Authorized) if intent.capture_asked.is_some() => {
+            Heard::Apply(Event::CaptureFailed { reason: reason.clone() })
+        }
         (Notice::CaptureFailed { .. }, Authorized | Captured | Refunded | Failed | Cancelled | Expired) => Heard::Known,
 
         (Notice::Voided, Authorized) => Heard::Apply(Event::Cancelled),

@@ -56,6 +56,26 @@ fn golden_bytes() {
     assert_eq!(Intent::from_bytes(&expected), Some(row));
 }
 
+/// The small rows, and the effect's body: it waits in the outbox across an upgrade.
+#[test]
+fn golden_bytes_of_the_rest() {
+    use super::super::carry::Ask;
+    use super::super::{model::RefundOf, notices::Seen, provider::Offered};
+    assert_eq!(Seen { at: Timestamp::from_millis(1) }.to_bytes(), [1, 2]);
+    assert_eq!(Offered { connector: Connector::Sandbox }.to_bytes(), [1, 1]);
+    assert_eq!(RefundOf(IntentId::from_u128(1)).to_bytes(), [[1].as_slice(), &[0; 15], &[1]].concat());
+    let ask = Ask {
+        intent: IntentId::from_u128(1),
+        amount: intent(Status::Processing).amount,
+        token: Some("t".to_owned()),
+        return_url: None,
+        refund: None,
+    };
+    let json = r#"{"intent":"int_00000000000000000000000001","amount":{"amount":1000,"currency":"GHS"},"token":"t"}"#;
+    assert_eq!(serde_json::to_string(&ask).expect("encodes"), json);
+    assert_eq!(serde_json::from_str::<Ask>(json).expect("decodes"), ask);
+}
+
 /// Every command in every state: what it does, or that it is refused.
 #[test]
 fn commands() {

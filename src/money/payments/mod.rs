@@ -31,8 +31,8 @@ pub mod refunds;
 pub mod signature;
 
 pub use model::{
-    CaptureTime, Connector, Happened, Intent, IntentId, Method, NextAction, Notice, Refund, RefundId, RefundState, Refusal, Status, Subject, SubjectKind,
-    What,
+    CaptureTime, Connector, Happened, Intent, IntentId, Method, NextAction, Notice, Refund, RefundId, RefundState, Refusal, Status,
+    Subject, SubjectKind, What,
 };
 
 use crate::engine::Wiring;

@@ -239,7 +239,8 @@ impl Intent {
 }
 
 /// An intent by its subject, oldest first.
-pub static INTENTS_BY_SUBJECT: Index<IntentId, Intent> = Index::new(201, "money.intents.by_subject", |_, intent, keys| keys.add(&intent.subject.key()));
+pub static INTENTS_BY_SUBJECT: Index<IntentId, Intent> =
+    Index::new(201, "money.intents.by_subject", |_, intent, keys| keys.add(&intent.subject.key()));
 pub static INTENTS: Table<IntentId, Intent> = Table::new(200, "money.intents", &[&INTENTS_BY_SUBJECT]);
 
 /// The newest intent of a subject.
@@ -283,14 +284,29 @@ pub enum What {
     Created,
     ActionRequired,
     Authorized,
-    Captured { amount: i64 },
-    CaptureFailed { reason: String },
-    Failed { code: String },
+    Captured {
+        amount: i64,
+    },
+    CaptureFailed {
+        reason: String,
+    },
+    Failed {
+        code: String,
+    },
     Cancelled,
     Expired,
-    RefundInitiated { refund: RefundId, amount: i64 },
-    RefundSettled { refund: RefundId, amount: i64 },
-    RefundFailed { refund: RefundId, reason: String },
+    RefundInitiated {
+        refund: RefundId,
+        amount: i64,
+    },
+    RefundSettled {
+        refund: RefundId,
+        amount: i64,
+    },
+    RefundFailed {
+        refund: RefundId,
+        reason: String,
+    },
 }
 
 impl Event for Happened {

@@ -40,7 +40,7 @@ pub fn on_webhook(tx: &mut Tx<'_, '_>, connector: &str, delivery: &Delivery) -> 
         tx.attention("payment_unknown", &delivery.intent.to_string(), format!("{connector} speaks of a payment that is not ours"), &[]);
         return Ok(());
     };
-    hear(tx, &intent, delivery.notice.clone())
+    hear(tx, &intent, &delivery.notice)
 }
 
 /// An answer to an effect: a provider that accepts says the rest by webhook; one that refuses has decided.
@@ -66,10 +66,10 @@ pub fn on_answer(tx: &mut Tx<'_, '_>, sent: &SentEffect, answer: &Answered) -> R
             return Ok(());
         }
     };
-    hear(tx, &intent, notice)
+    hear(tx, &intent, &notice)
 }
 
-fn hear(tx: &mut Tx<'_, '_>, intent: &Intent, notice: Notice) -> Result<(), Fault> {
+fn hear(tx: &mut Tx<'_, '_>, intent: &Intent, notice: &Notice) -> Result<(), Fault> {
     let received = receive(intent.clone(), notice.clone());
     let mut now = intent.clone();
     // What was parked and has had its turn must not be heard again.
@@ -82,7 +82,7 @@ fn hear(tx: &mut Tx<'_, '_>, intent: &Intent, notice: Notice) -> Result<(), Faul
         Heard::Apply(_) => count("applied"),
         Heard::Early => count("early"),
         Heard::Known => count("known"),
-        Heard::Refused => refuse(tx, now.id, &notice),
+        Heard::Refused => refuse(tx, now.id, notice),
     }
     for early in &received.refused {
         refuse(tx, now.id, early);

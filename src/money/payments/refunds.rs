@@ -3,9 +3,9 @@
 use storage::Read;
 
 use super::carry::{Moment, carry};
+use super::intents;
 use super::machine::{Command, Event, decide};
 use super::model::{Connector, Intent, IntentId, REFUNDS, Refund, RefundId, Refusal};
-use super::intents;
 use crate::engine::Tx;
 use crate::money::Money;
 

@@ -115,7 +115,9 @@ pub fn handle(charge: Option<&Charge>, verb: Verb, request: &Request, cause: &st
         (Verb::Authorize, None) => authorize(request, cause, page, now),
         // The intent is the natural key: a charge that exists is not made twice, whatever the idempotency key.
         (Verb::Authorize, Some(charge)) => Outcome::taken(charge, Vec::new()),
-        (Verb::Capture, Some(charge)) if charge.state == State::Authorized && (1..=charge.amount.amount).contains(&request.amount.amount) => {
+        (Verb::Capture, Some(charge))
+            if charge.state == State::Authorized && (1..=charge.amount.amount).contains(&request.amount.amount) =>
+        {
             let amount = request.amount.amount;
             let charge = Charge { state: State::Captured, captured: amount, ..charge };
             let hook = hook(&charge, "charge.captured", cause, now, json!({ "amount": amount }));
@@ -123,7 +125,14 @@ pub fn handle(charge: Option<&Charge>, verb: Verb, request: &Request, cause: &st
         }
         (Verb::Void, None) => {
             // Asked to void what has not arrived: remembered, so that it is never authorised.
-            let charge = Charge { intent: request.intent.clone(), amount: request.amount.clone(), state: State::Voided, decides_at: None, captured: 0, refunded: 0 };
+            let charge = Charge {
+                intent: request.intent.clone(),
+                amount: request.amount.clone(),
+                state: State::Voided,
+                decides_at: None,
+                captured: 0,
+                refunded: 0,
+            };
             Outcome::taken(charge, Vec::new())
         }
         (Verb::Void, Some(charge)) => match charge.state {
@@ -152,8 +161,14 @@ pub fn handle(charge: Option<&Charge>, verb: Verb, request: &Request, cause: &st
 }
 
 fn authorize(request: &Request, cause: &str, page: &str, now: Timestamp) -> Outcome {
-    let charge =
-        |state| Charge { intent: request.intent.clone(), amount: request.amount.clone(), state, decides_at: None, captured: 0, refunded: 0 };
+    let charge = |state| Charge {
+        intent: request.intent.clone(),
+        amount: request.amount.clone(),
+        state,
+        decides_at: None,
+        captured: 0,
+        refunded: 0,
+    };
     let declined = |code: &str| {
         let charge = charge(State::Declined);
         let hook = hook(&charge, "charge.declined", cause, now, json!({ "code": code }));

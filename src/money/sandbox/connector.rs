@@ -52,7 +52,8 @@ impl SandboxConnector {
 
     async fn post(&self, path: &str, key: &str, body: String) -> Result<(u16, String), DeliveryError> {
         let retry = |error: reqwest::Error| DeliveryError::Retry(error.to_string());
-        let request = self.client.post(format!("{}/{path}", self.base)).header("content-type", "application/json").header("idempotency-key", key);
+        let request =
+            self.client.post(format!("{}/{path}", self.base)).header("content-type", "application/json").header("idempotency-key", key);
         let answer = request.body(body).send().await.map_err(retry)?;
         let status = answer.status().as_u16();
         Ok((status, answer.text().await.map_err(retry)?))

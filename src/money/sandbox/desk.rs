@@ -101,7 +101,12 @@ impl Desk {
     }
 }
 
-fn remember(charges: &mut HashMap<String, Charge>, answers: &mut HashMap<String, Answer>, hooks: &mut BTreeMap<(Timestamp, String), Hook>, entry: Entry) {
+fn remember(
+    charges: &mut HashMap<String, Charge>,
+    answers: &mut HashMap<String, Answer>,
+    hooks: &mut BTreeMap<(Timestamp, String), Hook>,
+    entry: Entry,
+) {
     if let Some(charge) = entry.charge {
         charges.insert(charge.intent.clone(), charge);
     }

@@ -30,13 +30,23 @@ struct ActionBody {
 
 #[utoipa::path(post, path = "/v1/sandbox/intents/{id}/action", tag = "sandbox", params(("id" = String, Path)), request_body = ActionBody,
     responses((status = 200, body = IntentView), (status = 409, description = "nothing is asked of the payer")))]
-async fn action(State(connector): State<Arc<SandboxConnector>>, Path(id): Path<IntentId>, command: Command<ActionBody>) -> Result<Json<IntentView>, Problem> {
+async fn action(
+    State(connector): State<Arc<SandboxConnector>>,
+    Path(id): Path<IntentId>,
+    command: Command<ActionBody>,
+) -> Result<Json<IntentView>, Problem> {
     let view = command.engine.view();
     let intent = visible(&*view, id)?;
-    command.engine.authorize(&view, &command.caller, &Question::new("intents.confirm", Resource::new("Intent", id).with("payer", intent.payer.to_string())))?;
+    command.engine.authorize(
+        &view,
+        &command.caller,
+        &Question::new("intents.confirm", Resource::new("Intent", id).with("payer", intent.payer.to_string())),
+    )?;
     command.engine.authorize(&view, &command.caller, &Question::new("sandbox.action", Resource::new("Sandbox", "sandbox")))?;
-    let (status, answer) =
-        connector.act(id, command.body.result).await.map_err(|error| Problem::new(503, "provider_unreachable", error.to_string()).retry_after(1))?;
+    let (status, answer) = connector
+        .act(id, command.body.result)
+        .await
+        .map_err(|error| Problem::new(503, "provider_unreachable", error.to_string()).retry_after(1))?;
     match status {
         200 if command.body.result == Act::Abandon => Ok(Json(IntentView::of(&intent))),
         200 => Ok(Json(IntentView::of(&wait_while(&command.engine, id, Status::RequiresAction, Duration::from_secs(2)).await?))),

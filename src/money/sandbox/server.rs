@@ -122,7 +122,9 @@ fn webhook_secret(dir: &Path) -> io::Result<[u8; 32]> {
     use std::os::unix::fs::OpenOptionsExt;
     let path = dir.join("webhook-secret");
     match std::fs::read(&path) {
-        Ok(bytes) => bytes.try_into().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("{} does not hold 32 bytes", path.display()))),
+        Ok(bytes) => {
+            bytes.try_into().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("{} does not hold 32 bytes", path.display())))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut secret = [0; 32];
             aws_lc_rs::rand::fill(&mut secret).map_err(|_| io::Error::other("no randomness"))?;

@@ -56,7 +56,9 @@ impl Hashing {
             Some(phc) => phc,
             None => self.decoy().await?,
         };
-        let fits = self.run(move || argon2().is_ok_and(|argon2| PasswordVerifier::<str>::verify_password(&argon2, password.as_bytes(), &phc).is_ok())).await?;
+        let fits = self
+            .run(move || argon2().is_ok_and(|argon2| PasswordVerifier::<str>::verify_password(&argon2, password.as_bytes(), &phc).is_ok()))
+            .await?;
         Ok(fits && is_known)
     }
 

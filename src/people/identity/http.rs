@@ -229,7 +229,11 @@ async fn request_otp(State(people): State<People>, PublicCommand(command): Publi
     command
         .run("auth.otp.request", StatusCode::OK, move |tx, _| {
             let sent = otp::request(tx, &people.keyring, &phone, is_sandbox)?;
-            Ok(OtpSent { expires_in: sent.expires_in_s, resend_after: sent.resend_after_s, sandbox_otp: is_sandbox.then_some(otp::SANDBOX_CODE) })
+            Ok(OtpSent {
+                expires_in: sent.expires_in_s,
+                resend_after: sent.resend_after_s,
+                sandbox_otp: is_sandbox.then_some(otp::SANDBOX_CODE),
+            })
         })
         .await
 }
@@ -240,7 +244,8 @@ async fn verify_otp(State(people): State<People>, PublicCommand(command): Public
     let phone = phone(&command.body.phone)?;
     device(command.body.device.clone())?;
     let keyring = people.keyring.clone();
-    sign_in(&people, command, "auth.otp.verify", StatusCode::OK, move |tx, body| otp::verify(tx, &keyring, &phone, &body.otp, body.device)).await
+    sign_in(&people, command, "auth.otp.verify", StatusCode::OK, move |tx, body| otp::verify(tx, &keyring, &phone, &body.otp, body.device))
+        .await
 }
 
 /// Makes an account with e-mail and password.
@@ -278,7 +283,9 @@ async fn change_password(State(people): State<People>, command: Command<ChangePa
     let fits = people.hashing.verify(command.body.current.clone(), candidate.phc.clone()).await?;
     let phc = people.hashing.hash(command.body.new.clone()).await?;
     command
-        .run_verdict("auth.password", StatusCode::NO_CONTENT, move |tx, _| Ok(password::change(tx, &people.keyring, &candidate, fits, phc)?.into()))
+        .run_verdict("auth.password", StatusCode::NO_CONTENT, move |tx, _| {
+            Ok(password::change(tx, &people.keyring, &candidate, fits, phc)?.into())
+        })
         .await
 }
 

@@ -103,7 +103,8 @@ fn key_files(keys: &Path) -> io::Result<Vec<(u64, String)>> {
 /// The file system's.
 pub fn rotate(keys: &Path) -> io::Result<()> {
     // Not a fact of the domain: file names only need to rise, also when the clock steps back.
-    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0));
+    let now_ms =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0));
     let newest = key_files(keys)?.last().map_or(0, |(made_at, _)| made_at + 1);
     folder::write_new(keys, &format!("token-{:013}.p8", now_ms.max(newest)), &new_pkcs8()?)
 }

@@ -78,8 +78,12 @@ pub fn forget(tx: &mut Tx, key: &[u8; 32]) {
 
 /// Each row written takes up to two stale ones away, so that the table holds what is limited now and no timer is needed.
 fn sweep(tx: &mut Tx, now: Timestamp) {
-    let stale: Vec<[u8; 32]> =
-        SPENT.page(tx, &SPENT_BY_TIME, &(), None, Direction::Forward).take(2).filter(|(_, _, spent)| spent.until < now).map(|(_, key, _)| key).collect();
+    let stale: Vec<[u8; 32]> = SPENT
+        .page(tx, &SPENT_BY_TIME, &(), None, Direction::Forward)
+        .take(2)
+        .filter(|(_, _, spent)| spent.until < now)
+        .map(|(_, key, _)| key)
+        .collect();
     for key in &stale {
         SPENT.delete(tx, key);
     }

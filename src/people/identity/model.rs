@@ -98,8 +98,10 @@ impl Family {
     }
 }
 
-pub static FAMILIES_BY_USER: Index<SessionId, Family> = Index::new(117, "people.sessions.by_user", |_, family, keys| keys.add(&family.user));
-pub static FAMILIES_BY_EXPIRY: Index<SessionId, Family> = Index::new(118, "people.sessions.by_expiry", |_, family, keys| keys.add(&family.expires_at));
+pub static FAMILIES_BY_USER: Index<SessionId, Family> =
+    Index::new(117, "people.sessions.by_user", |_, family, keys| keys.add(&family.user));
+pub static FAMILIES_BY_EXPIRY: Index<SessionId, Family> =
+    Index::new(118, "people.sessions.by_expiry", |_, family, keys| keys.add(&family.expires_at));
 pub static FAMILIES: Table<SessionId, Family> = Table::new(116, "people.sessions", &[&FAMILIES_BY_USER, &FAMILIES_BY_EXPIRY]);
 
 /// Somebody who was let in. The refresh token is shown once, here.
@@ -161,7 +163,9 @@ impl From<users::Refusal> for Refusal {
             users::Refusal::Fault(fault) => Self::Fault(fault),
             users::Refusal::EmailTaken => Self::EmailTaken,
             users::Refusal::Unknown => Self::Denied(Denied::NotFound),
-            other @ (users::Refusal::LastContact | users::Refusal::LastAdmin | users::Refusal::Changed { .. }) => Self::Fault(Fault::new(other.to_string())),
+            other @ (users::Refusal::LastContact | users::Refusal::LastAdmin | users::Refusal::Changed { .. }) => {
+                Self::Fault(Fault::new(other.to_string()))
+            }
         }
     }
 }
@@ -180,7 +184,8 @@ mod tests {
         assert_eq!(password.to_bytes(), [1, 2, b'$', b'a', 2]);
         let device = Some(Device { id: "d".to_owned(), name: String::new(), platform: "web".to_owned() });
         let ended = Some((Ended::TokenReused, at));
-        let family = Family { user: UserId::from_u128(9), device, current: [3; 32], created_at: at, refreshed_at: at, expires_at: at, ended };
+        let family =
+            Family { user: UserId::from_u128(9), device, current: [3; 32], created_at: at, refreshed_at: at, expires_at: at, ended };
         let user = 9_u128.to_be_bytes();
         assert_eq!(family.to_bytes(), [&[1][..], &user, &[1, 1, b'd', 0, 3, b'w', b'e', b'b'], &[3; 32], &[2, 2, 2, 1, 1, 2]].concat());
     }

@@ -73,8 +73,12 @@ fn hash(keyring: &Keyring, phone: &Phone, salt: &[u8; 16], code: &str) -> [u8; 3
 /// Each new code takes up to two expired ones away.
 fn sweep(tx: &mut Tx) {
     let now = tx.now();
-    let stale: Vec<[u8; 32]> =
-        CODES.page(tx, &CODES_BY_EXPIRY, &(), None, Direction::Forward).take(2).filter(|(_, _, code)| code.expires_at < now).map(|(_, key, _)| key).collect();
+    let stale: Vec<[u8; 32]> = CODES
+        .page(tx, &CODES_BY_EXPIRY, &(), None, Direction::Forward)
+        .take(2)
+        .filter(|(_, _, code)| code.expires_at < now)
+        .map(|(_, key, _)| key)
+        .collect();
     for key in &stale {
         CODES.delete(tx, key);
     }

@@ -39,7 +39,14 @@ fn tries_of(keyring: &Keyring, email: &Email) -> [u8; 32] {
 ///
 /// # Errors
 /// [`Refusal::EmailTaken`].
-pub fn register(tx: &mut Tx, keyring: &Keyring, email: &Email, phc: String, name: String, device: Option<Device>) -> Result<SignedIn, Refusal> {
+pub fn register(
+    tx: &mut Tx,
+    keyring: &Keyring,
+    email: &Email,
+    phc: String,
+    name: String,
+    device: Option<Device>,
+) -> Result<SignedIn, Refusal> {
     tx.authorize(&Question::new("auth.register", Resource::new("Auth", "register")))?;
     if users::by_email(tx, keyring, email).is_some() {
         return Err(Refusal::EmailTaken);
@@ -54,7 +61,14 @@ pub fn register(tx: &mut Tx, keyring: &Keyring, email: &Email, phc: String, name
 ///
 /// # Errors
 /// [`Refusal::RateLimited`], [`Refusal::Suspended`], [`Refusal::PasswordMoved`]; remembered: [`Refusal::WrongCredentials`].
-pub fn log_in(tx: &mut Tx, keyring: &Keyring, email: &Email, candidate: &Candidate, fits: bool, device: Option<Device>) -> Result<Tried<SignedIn>, Refusal> {
+pub fn log_in(
+    tx: &mut Tx,
+    keyring: &Keyring,
+    email: &Email,
+    candidate: &Candidate,
+    fits: bool,
+    device: Option<Device>,
+) -> Result<Tried<SignedIn>, Refusal> {
     tx.authorize(&Question::new("auth.login", Resource::new("Auth", "login")))?;
     let tries = tries_of(keyring, email);
     let Some(user) = candidate.user.filter(|_| fits) else {

@@ -6,7 +6,9 @@
 
 use storage::{Direction, Read, Timestamp};
 
-use super::model::{Device, Ended, FAMILIES, FAMILIES_BY_EXPIRY, FAMILIES_BY_USER, FAMILY_IDLE_S, FAMILY_MAX_S, Family, Refusal, SessionId, SignedIn, Tried};
+use super::model::{
+    Device, Ended, FAMILIES, FAMILIES_BY_EXPIRY, FAMILIES_BY_USER, FAMILY_IDLE_S, FAMILY_MAX_S, Family, Refusal, SessionId, SignedIn, Tried,
+};
 use crate::engine::{Denied, Question, Resource, Tx, UserId};
 use crate::people::keyring::{Keyring, hex, unhex};
 use crate::people::users;

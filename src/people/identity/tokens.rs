@@ -17,7 +17,7 @@ use storage::View;
 use super::keys::SigningKeys;
 use super::model::SessionId;
 use super::sessions;
-use crate::edge::gate::{Authenticate, Unauthenticated};
+use crate::edge::{Authenticate, Unauthenticated};
 use crate::engine::{Caller, Fault, Principal, UserId};
 use crate::people::keyring::hex;
 use crate::people::keyring::slots::random;
@@ -155,10 +155,13 @@ impl Tokens {
         if header.typ.as_deref() != Some(TYPE) {
             return Err(Unauthenticated("this is not an access token"));
         }
-        let key = header.kid.as_deref().and_then(|kid| self.keys.by_id(kid)).ok_or(Unauthenticated("this access token was not signed here"))?;
-        jsonwebtoken::decode::<Claims>(token, &key.verifies, &self.validation).map(|token| token.claims).map_err(|error| match error.kind() {
-            jsonwebtoken::errors::ErrorKind::ExpiredSignature => Unauthenticated("this access token is over: refresh it"),
-            _ => Unauthenticated("this access token is not valid"),
+        let key =
+            header.kid.as_deref().and_then(|kid| self.keys.by_id(kid)).ok_or(Unauthenticated("this access token was not signed here"))?;
+        jsonwebtoken::decode::<Claims>(token, &key.verifies, &self.validation).map(|token| token.claims).map_err(|error| {
+            match error.kind() {
+                jsonwebtoken::errors::ErrorKind::ExpiredSignature => Unauthenticated("this access token is over: refresh it"),
+                _ => Unauthenticated("this access token is not valid"),
+            }
         })
     }
 

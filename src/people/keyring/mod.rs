@@ -76,7 +76,11 @@ impl Keyring {
     pub fn in_memory(seed: [u8; 32]) -> Arc<Self> {
         let derive = |what: &str| *blake3::keyed_hash(&seed, what.as_bytes()).as_bytes();
         let id = u128::from_be_bytes(derive("id")[..16].try_into().expect("the first half of 32 bytes is 16 bytes"));
-        Self::register(Self { id, lookup: derive("lookup"), slots: Slots::Memory { seed: derive("slots"), erased: std::sync::Mutex::default() } })
+        Self::register(Self {
+            id,
+            lookup: derive("lookup"),
+            slots: Slots::Memory { seed: derive("slots"), erased: std::sync::Mutex::default() },
+        })
     }
 
     fn register(keyring: Self) -> Arc<Self> {
@@ -239,7 +243,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 /// The bytes of a hexadecimal text.
 pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()

@@ -32,7 +32,10 @@ pub type Key = [u8; 32];
 pub enum Slots {
     File(SlotFile),
     /// The key of a slot follows from the seed.
-    Memory { seed: [u8; 32], erased: Mutex<BTreeSet<u64>> },
+    Memory {
+        seed: [u8; 32],
+        erased: Mutex<BTreeSet<u64>>,
+    },
 }
 
 impl Slots {

@@ -61,7 +61,8 @@ impl Policies {
         let policies = slice::named(policies)?;
         let found = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
         if !found.validation_passed_without_warnings() {
-            let all: Vec<String> = found.validation_errors().map(ToString::to_string).chain(found.validation_warnings().map(ToString::to_string)).collect();
+            let all: Vec<String> =
+                found.validation_errors().map(ToString::to_string).chain(found.validation_warnings().map(ToString::to_string)).collect();
             return Err(PolicyError::Invalid(all.join("; ")));
         }
         Ok(Self { authorizer: Authorizer::new(), slices: Slices::cut(&schema, &policies)?, shapes: Shapes::of(&schema) })
@@ -96,7 +97,8 @@ impl Policies {
             return Err(Denied::PasswordChange);
         }
         let principal = self.shapes.user(id, user).ok_or(Denied::Forbidden)?;
-        self.permits(slice, principal, question).ok_or_else(|| if slice.names(&effective(user)) { Denied::NotFound } else { Denied::Forbidden })
+        self.permits(slice, principal, question)
+            .ok_or_else(|| if slice.names(&effective(user)) { Denied::NotFound } else { Denied::Forbidden })
     }
 }
 

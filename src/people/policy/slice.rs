@@ -50,8 +50,11 @@ impl Slices {
     pub fn cut(schema: &Schema, policies: &PolicySet) -> Result<Self, PolicyError> {
         let mut slices = HashMap::new();
         for action in schema.actions() {
-            let mine: BTreeMap<String, Policy> =
-                policies.policies().filter(|policy| covers(policy, action)).map(|policy| (policy.id().to_string(), policy.clone())).collect();
+            let mine: BTreeMap<String, Policy> = policies
+                .policies()
+                .filter(|policy| covers(policy, action))
+                .map(|policy| (policy.id().to_string(), policy.clone()))
+                .collect();
             let named = mine.values().filter(|policy| policy.effect() == Effect::Permit).map(head).collect();
             let policies = PolicySet::from_policies(mine.into_values()).map_err(|error| PolicyError::Id(error.to_string()))?;
             slices.insert(action.id().unescaped().to_owned(), Slice { action: action.clone(), policies, named });

@@ -18,16 +18,17 @@ pub struct NewUser {
 /// # Errors
 /// [`Fault`] if the key file cannot give a key.
 pub fn create(tx: &mut Tx, keyring: &Keyring, new: NewUser) -> Result<UserId, Fault> {
+    let NewUser { phone, email, name } = new;
     let id: UserId = tx.new_id();
     let slot = keyring.allot(tx)?;
     let sealed = |text: Option<&str>, tx: &mut Tx| text.map(|text| keyring.seal_in(slot, id, nonce(tx), text.as_bytes()));
     let user = User {
         slot,
-        phone: sealed(new.phone.as_ref().map(Phone::as_str), tx),
-        email: sealed(new.email.as_ref().map(Email::as_str), tx),
-        name: sealed(new.name.as_deref(), tx),
-        phone_hash: new.phone.as_ref().map(|phone| keyring.lookup("phone", phone.as_str())),
-        email_hash: new.email.as_ref().map(|email| keyring.lookup("email", email.as_str())),
+        phone: sealed(phone.as_ref().map(Phone::as_str), tx),
+        email: sealed(email.as_ref().map(Email::as_str), tx),
+        name: sealed(name.as_deref(), tx),
+        phone_hash: phone.as_ref().map(|phone| keyring.lookup("phone", phone.as_str())),
+        email_hash: email.as_ref().map(|email| keyring.lookup("email", email.as_str())),
         roles: vec![Role::Customer],
         merchants: Vec::new(),
         cities: Vec::new(),
@@ -126,7 +127,8 @@ pub fn change_profile(tx: &mut Tx, keyring: &Keyring, id: UserId, profile: Profi
         return Err(Refusal::LastContact);
     }
     let name = profile.name.map(|name| name.map(|name| seal(tx, id, name.as_bytes())));
-    let email = profile.email.map(|email| email.map(|email| (keyring.lookup("email", email.as_str()), seal(tx, id, email.as_str().as_bytes()))));
+    let email =
+        profile.email.map(|email| email.map(|email| (keyring.lookup("email", email.as_str()), seal(tx, id, email.as_str().as_bytes()))));
     change(tx, id, |user| {
         if let Some(name) = name {
             user.name = name;

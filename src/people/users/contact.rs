@@ -32,8 +32,9 @@ impl Phone {
         let digits = &self.0[1..];
         // Source: ITU-T E.164 assigned country codes: zones 1 and 7 have one digit, these have two, all others three.
         const TWO: [&str; 44] = [
-            "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48", "49", "51", "52", "53", "54", "55", "56", "57",
-            "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84", "86", "90", "91", "92", "93", "94", "95", "98",
+            "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48", "49", "51", "52", "53",
+            "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84", "86", "90", "91", "92", "93", "94",
+            "95", "98",
         ];
         let length = match digits.as_bytes()[0] {
             b'1' | b'7' => 1,
@@ -79,7 +80,10 @@ impl FromStr for Email {
             && !local.ends_with('.')
             && !local.contains("..");
         let label_fits = |label: &str| {
-            (1..=63).contains(&label.len()) && label.chars().all(|c| c.is_alphanumeric() || c == '-') && !label.starts_with('-') && !label.ends_with('-')
+            (1..=63).contains(&label.len())
+                && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
         };
         let domain_fits = domain.contains('.') && domain.split('.').all(label_fits);
         (local_fits && domain_fits && text.len() <= 254).then_some(Self(text)).ok_or(NotAContact::Email)

@@ -9,11 +9,11 @@ pub mod http;
 mod model;
 mod views;
 
-pub use commands::{NewUser, bind_courier, bind_merchant, change_profile, create, grant_role, set_roles};
 pub(in crate::people) use commands::require_password_change;
+pub use commands::{NewUser, bind_courier, bind_merchant, change_profile, create, grant_role, set_roles};
 pub use contact::{Email, NotAContact, Phone, Prefix};
-pub use model::{city_text, courier_text, merchant_text};
 pub use model::{Happened, Profile, Refusal, Role, Roles, USERS, User, What};
+pub use model::{city_text, courier_text, merchant_text};
 pub use views::{Contact, UserView, by_email, by_phone, contact, get, view};
 
 pub use crate::engine::UserId;

@@ -35,10 +35,7 @@ pub struct Contact {
 /// The contact of a user; empty after their erasure, or if there is no such user.
 pub fn contact(read: &(impl Read + ?Sized), id: UserId) -> Contact {
     let Some(user) = get(read, id) else { return Contact::default() };
-    Contact {
-        name: user.name.and_then(|name| open_text(read, id, &name)),
-        phone: user.phone.and_then(|phone| open_text(read, id, &phone)),
-    }
+    Contact { name: user.name.and_then(|name| open_text(read, id, &name)), phone: user.phone.and_then(|phone| open_text(read, id, &phone)) }
 }
 
 /// A user as they see themselves, and as administrators do.

@@ -49,7 +49,13 @@ pub fn priced(tx: &Tx<'_, '_>, merchant: MerchantId, wanted: &[Wanted]) -> Resul
         if !is_available(tx, &item) {
             missing.push((want.item, item.name.clone()));
         }
-        lines.push(Line { item: want.item, name: item.name, quantity: want.quantity, unit_price: item.price.amount, note: want.note.clone() });
+        lines.push(Line {
+            item: want.item,
+            name: item.name,
+            quantity: want.quantity,
+            unit_price: item.price.amount,
+            note: want.note.clone(),
+        });
     }
     if missing.is_empty() {
         Ok(lines)

@@ -69,7 +69,8 @@ impl CartView {
 async fn put(Path(id): Path<CartId>, command: Command<CartBody>) -> Result<Response, Problem> {
     command
         .run("carts.put", StatusCode::OK, move |tx, body| {
-            let wanted = body.items.into_iter().map(|item| Wanted { item: item.item_id, quantity: item.quantity, note: item.note }).collect();
+            let wanted =
+                body.items.into_iter().map(|item| Wanted { item: item.item_id, quantity: item.quantity, note: item.note }).collect();
             Ok(CartView::of(id, &commands::put(tx, id, body.merchant_id, wanted)?))
         })
         .await

@@ -11,14 +11,14 @@
 //! | PaymentCaptured, delivered | settled |
 //! | rejected, cancelled, failed | dispatch withdraws; everything goes back to the payer |
 
-use super::model::{Actor, Command, Event, OrderId, State};
-use super::record::Order;
+use super::model::{Actor, Command, Event, OrderId, Refusal, State};
+use super::record::{ORDERS, Order};
 use super::stream;
 use crate::city::couriers::CourierId;
 use crate::city::{catalog, dispatch};
 use crate::engine::{Fault, Timer, Tx};
 use crate::money::Money;
-use crate::money::payments::{IntentId, Method, Refusal, intents};
+use crate::money::payments::{self, IntentId, Method, intents};
 use crate::money::settlement::{SettlementFacts, settle_order, shares};
 use crate::trade::failure::Failure;
 
@@ -41,7 +41,7 @@ pub const ATTENTION_CAPTURE: &str = "capture_failed";
 /// # Errors
 /// The machine's refusal, or a fault in what follows; either way the whole command leaves nothing.
 pub fn act(tx: &mut Tx<'_, '_>, id: OrderId, actor: Actor, command: &Command) -> Result<(Order, Vec<Event>), Failure> {
-    let was_confirmed = super::record::ORDERS.get(tx, &id).is_some_and(|order| order.confirmed_at.is_some());
+    let was_confirmed = ORDERS.get(tx, &id).is_some_and(|order| order.confirmed_at.is_some());
     let (order, events) = stream::run(tx, id, actor, command)?;
     for event in &events {
         follow(tx, &order, event)?;
@@ -49,6 +49,8 @@ pub fn act(tx: &mut Tx<'_, '_>, id: OrderId, actor: Actor, command: &Command) ->
     if !was_confirmed && order.confirmed_at.is_some() {
         confirmed(tx, &order);
     }
+    // What followed may have had something to record, too (a capture that failed at once).
+    let order = ORDERS.get(tx, &id).ok_or(Refusal::Unknown)?;
     Ok((order, events))
 }
 
@@ -102,9 +104,16 @@ fn follow(tx: &mut Tx<'_, '_>, order: &Order, event: &Event) -> Result<(), Fault
             }
         }
         Event::PaymentCaptureFailed { reason } => {
-            tx.attention(ATTENTION_CAPTURE, &order.id.to_string(), format!("order {}: the money could not be taken: {reason}", order.created.number), &["POST /v1/payments/intents/{id}/capture"]);
+            tx.attention(
+                ATTENTION_CAPTURE,
+                &order.id.to_string(),
+                format!("order {}: the money could not be taken: {reason}", order.created.number),
+                &["POST /v1/payments/intents/{id}/capture"],
+            );
         }
-        Event::OrderRejectedByRestaurant { reason, .. } | Event::OrderCancelled { reason, .. } | Event::DeliveryFailed { cause: reason, .. } => {
+        Event::OrderRejectedByRestaurant { reason, .. }
+        | Event::OrderCancelled { reason, .. }
+        | Event::DeliveryFailed { cause: reason, .. } => {
             tx.settle_attention(ATTENTION_UNSEEN, &order.id.to_string());
             if order.accepted_at.is_some() {
                 dispatch::withdraw(tx, subject);
@@ -150,10 +159,15 @@ fn courier(order: &Order) -> Result<CourierId, Fault> {
 
 /// Asks for the money. The answer comes as [`crate::money::payments::Happened`].
 fn capture(tx: &mut Tx<'_, '_>, order: &Order) -> Result<(), Fault> {
-    match intents::capture(tx, intent(order)?, None) {
+    let intent = intent(order)?;
+    match intents::capture(tx, intent, None) {
         // Asked for already (at acceptance); the answer is on its way.
-        Ok(_) | Err(Refusal::CaptureUnderWay) => Ok(()),
-        Err(refusal) => Err(broken(refusal)),
+        Ok(_) | Err(payments::Refusal::CaptureUnderWay) => Ok(()),
+        // The payer has taken it back: the food is at the door all the same, and a person decides what now.
+        Err(refusal) => {
+            let failed = Command::CaptureFailed { intent, reason: refusal.to_string() };
+            act(tx, order.id, Actor::SYSTEM, &failed).map(drop).map_err(broken)
+        }
     }
 }
 

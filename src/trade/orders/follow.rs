@@ -19,18 +19,17 @@ pub fn on_payment(tx: &mut Tx<'_, '_>, happened: &Happened) -> Result<(), Fault>
     let intent = happened.intent;
     let command = match &happened.what {
         What::Created => match intents::get(tx, intent) {
-            // The order's own, made while it is being placed, is recorded with it.
-            Some(_) if !ORDERS.has(tx, &id) => return Ok(()),
             Some(created) => Command::ReplaceIntent { intent, method: created.method },
             None => return Ok(()),
         },
         What::Authorized => Command::Authorized { intent },
         What::Captured { amount } => Command::Captured { intent, amount: *amount },
+        What::Cancelled => Command::PaymentLost { intent },
         What::CaptureFailed { reason } => Command::CaptureFailed { intent, reason: reason.clone() },
         What::RefundInitiated { refund, amount } => Command::RefundInitiated { refund: *refund, amount: *amount },
         What::RefundSettled { refund, amount } => Command::RefundSettled { refund: *refund, amount: *amount },
         // The order waits for another try, or for the end of its time; a refund that failed is on money's own list.
-        What::ActionRequired | What::Failed { .. } | What::Cancelled | What::Expired | What::RefundFailed { .. } => return Ok(()),
+        What::ActionRequired | What::Failed { .. } | What::Expired | What::RefundFailed { .. } => return Ok(()),
     };
     match act(tx, id, Actor::SYSTEM, &command) {
         Ok(_) => Ok(()),
@@ -42,7 +41,9 @@ pub fn on_payment(tx: &mut Tx<'_, '_>, happened: &Happened) -> Result<(), Fault>
 
 fn unwind(tx: &mut Tx<'_, '_>, happened: &Happened) -> Result<(), Fault> {
     match happened.what {
-        What::Created | What::Authorized | What::Captured { .. } => intents::void_or_refund(tx, happened.intent, "the order does not need it").map(drop).map_err(broken),
+        What::Created | What::Authorized | What::Captured { .. } => {
+            intents::void_or_refund(tx, happened.intent, "the order does not need it").map(drop).map_err(broken)
+        }
         _ => Ok(()),
     }
 }
@@ -58,7 +59,9 @@ fn broken(why: impl std::fmt::Display) -> Fault {
 pub fn on_dispatch(tx: &mut Tx<'_, '_>, happened: &dispatch::Happened) -> Result<(), Fault> {
     let (subject, command) = match &happened.what {
         dispatch::What::Assigned { subject, courier, eta } => (*subject, Command::Assign { courier: *courier, eta: Some(*eta) }),
-        dispatch::What::Unassigned { subject, courier, reason } => (*subject, Command::Unassign { courier: *courier, reason: reason.clone() }),
+        dispatch::What::Unassigned { subject, courier, reason } => {
+            (*subject, Command::Unassign { courier: *courier, reason: reason.clone() })
+        }
         dispatch::What::OfferMade { .. }
         | dispatch::What::OfferWithdrawn { .. }
         | dispatch::What::OfferExpired { .. }
@@ -100,7 +103,8 @@ pub fn on_unseen(tx: &mut Tx<'_, '_>, timer: &FiredTimer) -> Result<(), Fault> {
     let id = OrderId::from_u128(timer.subject);
     if let Some(order) = ORDERS.get(tx, &id).filter(kitchen::is_unseen) {
         debug_assert_eq!(order.state, State::Confirmed);
-        let reason = format!("order {} waits unseen at its merchant since {}", order.created.number, order.confirmed_at.unwrap_or(timer.at));
+        let reason =
+            format!("order {} waits unseen at its merchant since {}", order.created.number, order.confirmed_at.unwrap_or(timer.at));
         tx.attention(consequences::ATTENTION_UNSEEN, &id.to_string(), reason, &["call the merchant", "POST /v1/orders/{id}/cancel"]);
     }
     Ok(())

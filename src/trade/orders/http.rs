@@ -160,7 +160,7 @@ async fn release(Path(id): Path<OrderId>, command: Command<ReleaseBody>) -> Resu
     command
         .run("orders.release", StatusCode::OK, move |tx, body| {
             let reason = reason(&body.reason)?;
-            let order = ride::release(tx, id, reason)?;
+            let order = ride::release(tx, id, &reason)?;
             Ok(answer(tx, &order))
         })
         .await

@@ -49,7 +49,11 @@ pub struct ListQuery {
 
 /// Orders in which the caller has a part (all of them for support), newest first. A page can be short although there are more: `next_cursor` says so.
 #[utoipa::path(get, path = "/v1/orders", tag = "orders", params(ListQuery), responses((status = 200, body = Page<OrderView>)))]
-pub(super) async fn list(With(services): With<Services>, Query(query): Query<ListQuery>, ctx: Ctx) -> Result<Json<Page<OrderView>>, Problem> {
+pub(super) async fn list(
+    With(services): With<Services>,
+    Query(query): Query<ListQuery>,
+    ctx: Ctx,
+) -> Result<Json<Page<OrderView>>, Problem> {
     ctx.authorize(&Question::new("orders.list", Resource::new("Orders", "list")))?;
     let scope = Scope::of(&*ctx.view, &ctx.caller).ok_or(Denied::NotFound)?;
     let paging = PageQuery { limit: query.limit, cursor: query.cursor.clone() };
@@ -75,7 +79,11 @@ fn filter(services: &Services, ctx: &Ctx, query: ListQuery) -> Result<(Filter, b
     let states = query.status.iter().flat_map(|names| names.split(',')).filter(|name| !name.is_empty());
     let states = states.map(|name| State::parse(name.trim()).ok_or_else(|| unknown(name))).collect::<Result<_, _>>()?;
     let moment = |pointer: &str, text: Option<String>| text.map(|text| time(pointer, &text)).transpose().map_err(Failure::from);
-    let phone = query.phone.map(|phone| phone.parse::<Phone>()).transpose().map_err(|error| Problem::invalid("/phone", "invalid", error.to_string()))?;
+    let phone = query
+        .phone
+        .map(|phone| phone.parse::<Phone>())
+        .transpose()
+        .map_err(|error| Problem::invalid("/phone", "invalid", error.to_string()))?;
     let customer = phone.as_ref().map(|phone| users::by_phone(&*ctx.view, &services.keyring, phone).map(|(id, _)| id));
     let filter = Filter {
         states,

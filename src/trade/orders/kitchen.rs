@@ -36,7 +36,9 @@ pub fn accept(tx: &mut Tx<'_, '_>, id: OrderId, promise: Promise) -> Result<Orde
         Promise::Usual => now.plus_s(i64::from(usual()) * 60),
         Promise::Minutes(minutes) if minutes > PREP_MINUTES_MAX => return Err(Failure::out_of_range("/prep_minutes", "0 to 1440 minutes")),
         Promise::Minutes(minutes) => now.plus_s(i64::from(minutes) * 60),
-        Promise::At(at) if at > now.plus_s(i64::from(PREP_MINUTES_MAX) * 60) => return Err(Failure::out_of_range("/ready_at", "within a day from now")),
+        Promise::At(at) if at > now.plus_s(i64::from(PREP_MINUTES_MAX) * 60) => {
+            return Err(Failure::out_of_range("/ready_at", "within a day from now"));
+        }
         Promise::At(at) => at,
     };
     let actor = actor(tx, &order, STAFF);

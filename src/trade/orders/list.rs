@@ -96,7 +96,13 @@ impl Scope {
 
 /// A page of orders, newest first, and the cursor of the next one.
 #[must_use]
-pub fn page(read: &(impl Read + ?Sized), scope: &Scope, filter: &Filter, limit: usize, after: Option<OrderId>) -> (Vec<Order>, Option<OrderId>) {
+pub fn page(
+    read: &(impl Read + ?Sized),
+    scope: &Scope,
+    filter: &Filter,
+    limit: usize,
+    after: Option<OrderId>,
+) -> (Vec<Order>, Option<OrderId>) {
     // Ids begin with their time: what was created at or after `to` need not be looked at.
     let ceiling = filter.to.map(|to| OrderId::from_u128((to.millis().max(0) as u128) << 80));
     let mut below = match (after, ceiling) {
@@ -104,7 +110,9 @@ pub fn page(read: &(impl Read + ?Sized), scope: &Scope, filter: &Filter, limit: 
         (after, ceiling) => after.or(ceiling),
     };
     let axes = match &filter.number {
-        Some(number) if matches!(scope, Scope::Everything { .. }) => return by_number(read, scope, &number.to_ascii_uppercase(), filter, limit, after),
+        Some(number) if matches!(scope, Scope::Everything { .. }) => {
+            return by_number(read, scope, &number.to_ascii_uppercase(), filter, limit, after);
+        }
         _ => scope.axes(filter),
     };
     let index = if filter.active == Some(true) { &ORDERS_ACTIVE_BY } else { &ORDERS_BY };
@@ -144,10 +152,18 @@ fn newest<'r>(
 }
 
 /// Numbers come back each day and in each city: few orders share one.
-fn by_number(read: &(impl Read + ?Sized), scope: &Scope, number: &String, filter: &Filter, limit: usize, after: Option<OrderId>) -> (Vec<Order>, Option<OrderId>) {
+fn by_number(
+    read: &(impl Read + ?Sized),
+    scope: &Scope,
+    number: &String,
+    filter: &Filter,
+    limit: usize,
+    after: Option<OrderId>,
+) -> (Vec<Order>, Option<OrderId>) {
     let cursor = after.map(|after| (ORDERS_BY_NUMBER.id, number.clone(), after).to_key());
     let rows = ORDERS.page(read, &ORDERS_BY_NUMBER, number, cursor.as_deref(), Direction::Backward);
-    let mut found: Vec<Order> = rows.take(ROWS_MAX).map(|(_, _, order)| order).filter(|order| filter.passes(order) && scope.shows(order)).take(limit + 1).collect();
+    let mut found: Vec<Order> =
+        rows.take(ROWS_MAX).map(|(_, _, order)| order).filter(|order| filter.passes(order) && scope.shows(order)).take(limit + 1).collect();
     let more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| more).map(|order| order.id);

@@ -25,13 +25,19 @@ pub fn decide(order: Option<&Order>, command: &Command, now: Timestamp) -> Resul
         | Command::Authorized { .. }
         | Command::Captured { .. }
         | Command::CaptureFailed { .. }
+        | Command::PaymentLost { .. }
         | Command::RefundInitiated { .. }
         | Command::RefundSettled { .. }
         | Command::GiveUpUnpaid => money(order, command),
-        Command::GiveUpUnaccepted | Command::See | Command::Accept { .. } | Command::Reject { .. } | Command::Prepare | Command::Ready => merchant(order, command, now),
-        Command::Assign { .. } | Command::Unassign { .. } | Command::Approach { .. } | Command::PickUp { .. } | Command::Bring { .. } | Command::Deliver { .. } => {
-            courier(order, command, now)
+        Command::GiveUpUnaccepted | Command::See | Command::Accept { .. } | Command::Reject { .. } | Command::Prepare | Command::Ready => {
+            merchant(order, command, now)
         }
+        Command::Assign { .. }
+        | Command::Unassign { .. }
+        | Command::Approach { .. }
+        | Command::PickUp { .. }
+        | Command::Bring { .. }
+        | Command::Deliver { .. } => courier(order, command, now),
         Command::Cancel { by, reason, goods } => cancel(order.state, *by).map(|failed| {
             vec![if failed {
                 Event::DeliveryFailed { cause: reason.clone(), goods: *goods }
@@ -91,6 +97,27 @@ fn money(order: &Order, command: &Command) -> Result<Vec<Event>, Refusal> {
             ours(intent)?;
             if state.is_final() || order.is_paid() { Ok(vec![]) } else { Ok(vec![Event::PaymentCaptureFailed { reason: reason.clone() }]) }
         }
+        Command::PaymentLost { intent } => {
+            if order.payment.intent != Some(intent) {
+                return Ok(vec![]);
+            }
+            let reason = "the payment was cancelled".to_owned();
+            match state {
+                State::Confirmed | State::Accepted => Ok(vec![Event::OrderCancelled { by: Part::System, reason }]),
+                // Too late to stop: operators hear of it now, not at the door.
+                State::Preparing
+                | State::ReadyForPickup
+                | State::Assigned
+                | State::EnRouteToRestaurant
+                | State::AtRestaurant
+                | State::PickedUp
+                | State::EnRouteToCustomer
+                | State::AtCustomer
+                | State::Delivered => Ok(vec![Event::PaymentCaptureFailed { reason }]),
+                // Before it was paid another try is open; at the end nothing is owed.
+                State::Created | State::PendingPayment | State::Settled | State::Rejected | State::Cancelled => Ok(vec![]),
+            }
+        }
         Command::RefundInitiated { refund, amount } => Ok(vec![Event::RefundInitiated { refund, amount }]),
         Command::RefundSettled { refund, amount } => Ok(vec![Event::RefundSettled { refund, amount }]),
         Command::GiveUpUnpaid => match state {
@@ -105,13 +132,17 @@ fn money(order: &Order, command: &Command) -> Result<Vec<Event>, Refusal> {
 fn merchant(order: &Order, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
     let confirmed = order.state == State::Confirmed;
     match command {
-        Command::GiveUpUnaccepted if confirmed => Ok(vec![Event::OrderRejectedByRestaurant { reason: "unaccepted".to_owned(), items: vec![] }]),
+        Command::GiveUpUnaccepted if confirmed => {
+            Ok(vec![Event::OrderRejectedByRestaurant { reason: "unaccepted".to_owned(), items: vec![] }])
+        }
         Command::See if confirmed && order.seen_at.is_none() => Ok(vec![Event::Seen]),
         Command::GiveUpUnaccepted | Command::See => Ok(vec![]),
         Command::Accept { ready_at } if confirmed && *ready_at < now => Err(Refusal::ReadyInThePast),
         &Command::Accept { ready_at } if confirmed => Ok(vec![Event::OrderAcceptedByRestaurant { ready_at }]),
         Command::Accept { .. } => illegal(order.state, State::Accepted),
-        Command::Reject { reason, items } if confirmed => Ok(vec![Event::OrderRejectedByRestaurant { reason: reason.clone(), items: items.clone() }]),
+        Command::Reject { reason, items } if confirmed => {
+            Ok(vec![Event::OrderRejectedByRestaurant { reason: reason.clone(), items: items.clone() }])
+        }
         Command::Reject { .. } => illegal(order.state, State::Rejected),
         Command::Prepare if order.state == State::Accepted => Ok(vec![Event::FoodPreparing]),
         Command::Prepare => illegal(order.state, State::Preparing),
@@ -153,7 +184,11 @@ fn courier(order: &Order, command: &Command, now: Timestamp) -> Result<Vec<Event
     match *command {
         Command::Assign { courier, eta } => match (state, order.courier) {
             (State::Accepted | State::Preparing | State::Assigned | State::EnRouteToRestaurant | State::AtRestaurant, Some(there)) => {
-                if there == courier { Ok(vec![]) } else { Err(Refusal::OtherCourier) }
+                if there == courier {
+                    Ok(vec![])
+                } else {
+                    Err(Refusal::OtherCourier)
+                }
             }
             (State::Accepted | State::Preparing, None) => Ok(vec![Event::LegStarted { courier, eta }]),
             (State::ReadyForPickup, _) => Ok(vec![Event::DriverAssigned { courier, eta }]),
@@ -185,7 +220,11 @@ fn courier(order: &Order, command: &Command, now: Timestamp) -> Result<Vec<Event
         }
         Command::Bring { arrived, reported_at } => {
             let to = if arrived { State::AtCustomer } else { State::EnRouteToCustomer };
-            if matches!(state, State::PickedUp | State::EnRouteToCustomer) && state < to { Ok(bring(state, to, reported_at)) } else { illegal(state, to) }
+            if matches!(state, State::PickedUp | State::EnRouteToCustomer) && state < to {
+                Ok(bring(state, to, reported_at))
+            } else {
+                illegal(state, to)
+            }
         }
         Command::Deliver { ref proof, cash_collected, reported_at } => {
             if !matches!(state, State::PickedUp | State::EnRouteToCustomer | State::AtCustomer) {
@@ -232,7 +271,11 @@ fn show(proof: &Proof, code: Digits, lock: Lock, photo_is_proof: bool, now: Time
     match (proof, lock.locked_until) {
         (Proof::Support(reason), _) => Ok(Shown::Good(Delivered::Support(reason.clone()))),
         (Proof::Photo(photo), _) => {
-            if photo_is_proof { Ok(Shown::Good(Delivered::Photo(photo.clone()))) } else { Err(Refusal::PhotoIsNoProof) }
+            if photo_is_proof {
+                Ok(Shown::Good(Delivered::Photo(photo.clone())))
+            } else {
+                Err(Refusal::PhotoIsNoProof)
+            }
         }
         (Proof::Code(_), Some(until)) if now < until => Err(Refusal::Locked { until }),
         (Proof::Code(given), _) => Ok(if *given == code { Shown::Good(Delivered::Code) } else { Shown::Wrong }),
@@ -248,8 +291,13 @@ fn show(proof: &Proof, code: Digits, lock: Lock, photo_is_proof: bool, now: Time
 pub fn cancel(state: State, by: Part) -> Result<bool, Refusal> {
     let not = |message| Err(Refusal::NotCancellable { message });
     match (state, by) {
-        (State::Created | State::PendingPayment | State::Confirmed | State::Accepted, Part::Customer | Part::Merchant | Part::Support | Part::System) => Ok(false),
-        (State::Preparing | State::ReadyForPickup | State::Assigned | State::EnRouteToRestaurant | State::AtRestaurant, Part::Support) => Ok(false),
+        (
+            State::Created | State::PendingPayment | State::Confirmed | State::Accepted,
+            Part::Customer | Part::Merchant | Part::Support | Part::System,
+        ) => Ok(false),
+        (State::Preparing | State::ReadyForPickup | State::Assigned | State::EnRouteToRestaurant | State::AtRestaurant, Part::Support) => {
+            Ok(false)
+        }
         (State::PickedUp | State::EnRouteToCustomer | State::AtCustomer, Part::Support) => Ok(true),
         (_, Part::Courier) => not("a courier gives an order back, it does not cancel it"),
         (State::Delivered | State::Settled, _) => not("the order has been delivered; ask support for a refund"),

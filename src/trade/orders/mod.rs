@@ -11,13 +11,14 @@
 //! A courier may be found before the food is ready. Until READY that is a *leg* beside the state (notes in the stream that are not served); at READY
 //! the leg's events are recorded and the state catches up.
 //!
-//! Reading order: [`model`] (words), [`record`] (rows), [`machine`] (what happens), [`fold`] (what it leaves), [`stream`] (recording, and the audit),
+//! Reading order: [`model`] and [`state`] (words), [`record`] (rows), [`machine`] (what happens), [`fold`] (what it leaves), [`stream`] (recording, and the audit),
 //! [`placing`], [`kitchen`], [`ride`], [`ending`] (commands by who asks), [`follow`] (payments, dispatch, timers), [`views`] and [`list`] (reads),
 //! [`bodies`], [`http`], [`http_list`] (the wire).
 
 pub mod bodies;
 pub mod consequences;
 pub mod ending;
+pub mod fold;
 pub mod follow;
 pub mod http;
 pub mod http_list;
@@ -31,10 +32,10 @@ pub mod placing;
 pub mod record;
 pub mod ride;
 pub mod served;
+pub mod state;
 pub mod stream;
 pub mod track;
 pub mod views;
-pub mod fold;
 
 pub use follow::{on_dispatch, on_payment, on_unaccepted, on_unpaid, on_unseen};
 pub use model::{OrderId, State};

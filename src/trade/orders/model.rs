@@ -1,20 +1,20 @@
 //! The words of an order: its id, its states, what may be asked of it, what happens to it, and why not.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use storage::{Id, Kind, Timestamp};
 
 use crate::city::catalog::{ItemId, MerchantId};
 use crate::city::cities::CityId;
 use crate::city::couriers::CourierId;
+use crate::city::place::Place;
 use crate::engine::UserId;
 use crate::money::payments::{IntentId, Method, RefundId};
 use crate::money::pricing::{Amounts, Fees};
 use crate::people::keyring::Sealed;
 use crate::trade::carts::model::Line;
-use crate::city::place::Place;
 use crate::trade::quotes::model::QuoteId;
+
+pub use super::state::{Stage, State};
 
 /// Ids of orders (`ord_…`).
 #[derive(Debug)]
@@ -28,131 +28,6 @@ pub type OrderId = Id<OrderTag>;
 pub const WRONG_CODES_MAX: u8 = 5;
 /// How long a code stays locked.
 pub const CODE_LOCK_S: i64 = 600;
-
-/// Where an order stands. The names on the wire are these in upper snake case; the order of the variants is the stored layout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum State {
-    Created,
-    PendingPayment,
-    Confirmed,
-    Accepted,
-    Preparing,
-    ReadyForPickup,
-    Assigned,
-    EnRouteToRestaurant,
-    AtRestaurant,
-    PickedUp,
-    EnRouteToCustomer,
-    AtCustomer,
-    Delivered,
-    Settled,
-    Rejected,
-    Cancelled,
-}
-
-impl State {
-    /// Every state, in the order of a good day.
-    pub const ALL: [Self; 16] = [
-        Self::Created,
-        Self::PendingPayment,
-        Self::Confirmed,
-        Self::Accepted,
-        Self::Preparing,
-        Self::ReadyForPickup,
-        Self::Assigned,
-        Self::EnRouteToRestaurant,
-        Self::AtRestaurant,
-        Self::PickedUp,
-        Self::EnRouteToCustomer,
-        Self::AtCustomer,
-        Self::Delivered,
-        Self::Settled,
-        Self::Rejected,
-        Self::Cancelled,
-    ];
-
-    /// The name in the API.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Created => "CREATED",
-            Self::PendingPayment => "PENDING_PAYMENT",
-            Self::Confirmed => "CONFIRMED",
-            Self::Accepted => "ACCEPTED",
-            Self::Preparing => "PREPARING",
-            Self::ReadyForPickup => "READY_FOR_PICKUP",
-            Self::Assigned => "ASSIGNED",
-            Self::EnRouteToRestaurant => "EN_ROUTE_TO_RESTAURANT",
-            Self::AtRestaurant => "AT_RESTAURANT",
-            Self::PickedUp => "PICKED_UP",
-            Self::EnRouteToCustomer => "EN_ROUTE_TO_CUSTOMER",
-            Self::AtCustomer => "AT_CUSTOMER",
-            Self::Delivered => "DELIVERED",
-            Self::Settled => "SETTLED",
-            Self::Rejected => "REJECTED",
-            Self::Cancelled => "CANCELLED",
-        }
-    }
-
-    /// The state of that name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.name() == name)
-    }
-
-    /// Nothing moves an order out of these.
-    #[must_use]
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Settled | Self::Rejected | Self::Cancelled)
-    }
-
-    /// The states that one event can lead to: the edges of the graph in [`super`].
-    #[must_use]
-    pub const fn next(self) -> &'static [Self] {
-        match self {
-            Self::Created => &[Self::PendingPayment, Self::Confirmed, Self::Cancelled],
-            Self::PendingPayment => &[Self::Confirmed, Self::Cancelled],
-            Self::Confirmed => &[Self::Accepted, Self::Rejected, Self::Cancelled],
-            Self::Accepted => &[Self::Preparing, Self::Cancelled],
-            Self::Preparing => &[Self::ReadyForPickup, Self::Cancelled],
-            Self::ReadyForPickup => &[Self::Assigned, Self::Cancelled],
-            Self::Assigned => &[Self::EnRouteToRestaurant, Self::ReadyForPickup, Self::Cancelled],
-            Self::EnRouteToRestaurant => &[Self::AtRestaurant, Self::ReadyForPickup, Self::Cancelled],
-            Self::AtRestaurant => &[Self::PickedUp, Self::ReadyForPickup, Self::Cancelled],
-            Self::PickedUp => &[Self::EnRouteToCustomer, Self::Cancelled],
-            Self::EnRouteToCustomer => &[Self::AtCustomer, Self::Cancelled],
-            Self::AtCustomer => &[Self::Delivered, Self::Cancelled],
-            Self::Delivered => &[Self::Settled],
-            Self::Settled | Self::Rejected | Self::Cancelled => &[],
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// How far the courier is on the way to the food.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Stage {
-    Assigned,
-    EnRouteToRestaurant,
-    AtRestaurant,
-}
-
-impl Stage {
-    /// The state that an order with its food ready has at this stage.
-    #[must_use]
-    pub const fn state(self) -> State {
-        match self {
-            Self::Assigned => State::Assigned,
-            Self::EnRouteToRestaurant => State::EnRouteToRestaurant,
-            Self::AtRestaurant => State::AtRestaurant,
-        }
-    }
-}
 
 /// Four ASCII digits that are told at a door.
 pub type Digits = [u8; 4];
@@ -260,36 +135,99 @@ pub struct Created {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     OrderCreated(Box<Created>),
-    PaymentIntentCreated { intent: IntentId, method: Method },
-    PaymentAuthorized { intent: IntentId },
-    PaymentReceived { intent: IntentId, amount: i64 },
-    CashOnDelivery { intent: IntentId, due: i64 },
-    OrderAcceptedByRestaurant { ready_at: Timestamp },
-    OrderRejectedByRestaurant { reason: String, items: Vec<ItemId> },
+    PaymentIntentCreated {
+        intent: IntentId,
+        method: Method,
+    },
+    PaymentAuthorized {
+        intent: IntentId,
+    },
+    PaymentReceived {
+        intent: IntentId,
+        amount: i64,
+    },
+    CashOnDelivery {
+        intent: IntentId,
+        due: i64,
+    },
+    OrderAcceptedByRestaurant {
+        ready_at: Timestamp,
+    },
+    OrderRejectedByRestaurant {
+        reason: String,
+        items: Vec<ItemId>,
+    },
     FoodPreparing,
     OrderReadyForPickup,
-    DriverAssigned { courier: CourierId, eta: Option<Timestamp> },
-    DriverUnassigned { courier: CourierId, reason: String },
-    DriverEnRouteToRestaurant { reported_at: Option<Timestamp> },
-    DriverArrivedAtRestaurant { reported_at: Option<Timestamp> },
-    OrderPickedUp { by_support: Option<String>, reported_at: Option<Timestamp> },
-    DriverEnRouteToCustomer { reported_at: Option<Timestamp> },
-    DriverArrivedAtCustomer { reported_at: Option<Timestamp> },
-    OrderDelivered { proof: Delivered, cash_collected: Option<i64>, reported_at: Option<Timestamp> },
-    DeliveryFailed { cause: String, goods: Goods },
-    PaymentCaptured { amount: i64 },
-    PaymentCaptureFailed { reason: String },
-    OrderCancelled { by: Part, reason: String },
-    RefundInitiated { refund: RefundId, amount: i64 },
-    RefundSettled { refund: RefundId, amount: i64 },
+    DriverAssigned {
+        courier: CourierId,
+        eta: Option<Timestamp>,
+    },
+    DriverUnassigned {
+        courier: CourierId,
+        reason: String,
+    },
+    DriverEnRouteToRestaurant {
+        reported_at: Option<Timestamp>,
+    },
+    DriverArrivedAtRestaurant {
+        reported_at: Option<Timestamp>,
+    },
+    OrderPickedUp {
+        by_support: Option<String>,
+        reported_at: Option<Timestamp>,
+    },
+    DriverEnRouteToCustomer {
+        reported_at: Option<Timestamp>,
+    },
+    DriverArrivedAtCustomer {
+        reported_at: Option<Timestamp>,
+    },
+    OrderDelivered {
+        proof: Delivered,
+        cash_collected: Option<i64>,
+        reported_at: Option<Timestamp>,
+    },
+    DeliveryFailed {
+        cause: String,
+        goods: Goods,
+    },
+    PaymentCaptured {
+        amount: i64,
+    },
+    PaymentCaptureFailed {
+        reason: String,
+    },
+    OrderCancelled {
+        by: Part,
+        reason: String,
+    },
+    RefundInitiated {
+        refund: RefundId,
+        amount: i64,
+    },
+    RefundSettled {
+        refund: RefundId,
+        amount: i64,
+    },
     /// Note: a courier was found before the food was ready.
-    LegStarted { courier: CourierId, eta: Option<Timestamp> },
+    LegStarted {
+        courier: CourierId,
+        eta: Option<Timestamp>,
+    },
     /// Note: that courier went on.
-    LegMoved { stage: Stage },
+    LegMoved {
+        stage: Stage,
+    },
     /// Note: that courier is gone again.
-    LegEnded { courier: CourierId, reason: String },
+    LegEnded {
+        courier: CourierId,
+        reason: String,
+    },
     /// Note: a wrong code was given.
-    CodeRefused { door: Door },
+    CodeRefused {
+        door: Door,
+    },
     /// Note: the merchant has looked at the order.
     Seen,
 }
@@ -339,33 +277,85 @@ pub enum Delivered {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// With the intent that money made for it.
-    Place { created: Box<Created>, intent: IntentId },
+    Place {
+        created: Box<Created>,
+        intent: IntentId,
+    },
     /// Another intent replaced the order's.
-    ReplaceIntent { intent: IntentId, method: Method },
-    Authorized { intent: IntentId },
-    Captured { intent: IntentId, amount: i64 },
-    CaptureFailed { intent: IntentId, reason: String },
-    RefundInitiated { refund: RefundId, amount: i64 },
-    RefundSettled { refund: RefundId, amount: i64 },
+    ReplaceIntent {
+        intent: IntentId,
+        method: Method,
+    },
+    Authorized {
+        intent: IntentId,
+    },
+    Captured {
+        intent: IntentId,
+        amount: i64,
+    },
+    CaptureFailed {
+        intent: IntentId,
+        reason: String,
+    },
+    /// The payer or the provider took an authorised payment back.
+    PaymentLost {
+        intent: IntentId,
+    },
+    RefundInitiated {
+        refund: RefundId,
+        amount: i64,
+    },
+    RefundSettled {
+        refund: RefundId,
+        amount: i64,
+    },
     /// The time to pay is over.
     GiveUpUnpaid,
     /// The time to accept is over.
     GiveUpUnaccepted,
     See,
-    Accept { ready_at: Timestamp },
-    Reject { reason: String, items: Vec<ItemId> },
+    Accept {
+        ready_at: Timestamp,
+    },
+    Reject {
+        reason: String,
+        items: Vec<ItemId>,
+    },
     Prepare,
     Ready,
     /// With dispatch's estimate of the arrival at the door.
-    Assign { courier: CourierId, eta: Option<Timestamp> },
-    Unassign { courier: CourierId, reason: String },
+    Assign {
+        courier: CourierId,
+        eta: Option<Timestamp>,
+    },
+    Unassign {
+        courier: CourierId,
+        reason: String,
+    },
     /// The courier is on the way to the food, or there.
-    Approach { stage: Stage, reported_at: Option<Timestamp> },
-    PickUp { proof: Proof, reported_at: Option<Timestamp> },
+    Approach {
+        stage: Stage,
+        reported_at: Option<Timestamp>,
+    },
+    PickUp {
+        proof: Proof,
+        reported_at: Option<Timestamp>,
+    },
     /// The courier is on the way to the customer (`false`), or there (`true`).
-    Bring { arrived: bool, reported_at: Option<Timestamp> },
-    Deliver { proof: Proof, cash_collected: Option<i64>, reported_at: Option<Timestamp> },
-    Cancel { by: Part, reason: String, goods: Goods },
+    Bring {
+        arrived: bool,
+        reported_at: Option<Timestamp>,
+    },
+    Deliver {
+        proof: Proof,
+        cash_collected: Option<i64>,
+        reported_at: Option<Timestamp>,
+    },
+    Cancel {
+        by: Part,
+        reason: String,
+        goods: Goods,
+    },
 }
 
 /// Why not. Nothing has changed.

@@ -58,7 +58,9 @@ pub fn plays(read: &(impl Read + ?Sized), user: UserId, order: &Order, part: Par
         Part::Customer => order.created.customer == user,
         Part::Merchant => users::get(read, user).is_some_and(|user| user.merchants.contains(&order.created.merchant.as_u128())),
         Part::Courier => order.courier.is_some_and(|courier| couriers::get(read, courier).is_some_and(|courier| courier.user == user)),
-        Part::Support => users::get(read, user).is_some_and(|user| user.roles.contains(&Role::Support) || user.roles.contains(&Role::Admin)),
+        Part::Support => {
+            users::get(read, user).is_some_and(|user| user.roles.contains(&Role::Support) || user.roles.contains(&Role::Admin))
+        }
         Part::System => false,
     }
 }

@@ -42,7 +42,7 @@ pub struct Report {
 /// How a report was taken: the order moved on, or a wrong code was counted, which has to be committed.
 #[derive(Clone, Debug)]
 pub enum Taken {
-    Moved(Order),
+    Moved(Box<Order>),
     WrongCode { attempts_left: u8 },
 }
 
@@ -57,11 +57,12 @@ pub fn report(tx: &mut Tx<'_, '_>, id: OrderId, report: Report) -> Result<Taken,
     let (order, events) = act(tx, id, actor, &command)?;
     let wrong = events.iter().any(|event| matches!(event, Event::CodeRefused { .. }));
     if !wrong {
-        return Ok(Taken::Moved(order));
+        return Ok(Taken::Moved(Box::new(order)));
     }
     let lock = if matches!(command, Command::PickUp { .. }) { order.pickup } else { order.delivery };
     // The lock counts from 0 again once it is shut.
-    let attempts_left = if lock.locked_until.is_some_and(|until| tx.now() < until) { 0 } else { super::model::WRONG_CODES_MAX - lock.wrong };
+    let attempts_left =
+        if lock.locked_until.is_some_and(|until| tx.now() < until) { 0 } else { super::model::WRONG_CODES_MAX - lock.wrong };
     Ok(Taken::WrongCode { attempts_left })
 }
 
@@ -80,7 +81,9 @@ fn command(now: Timestamp, order: &Order, actor: Actor, report: Report) -> Resul
     let proof = code.map(Proof::Code).or(vouched);
     let arrived = matches!(to, Milestone::AtCustomer);
     // What is missing matters only where the order could go there: first the machine's word, then the code's.
-    let missing = |state: State, possible: bool, failure: Failure| if possible { failure } else { Refusal::Illegal { from: order.state, to: state }.into() };
+    let missing = |state: State, possible: bool, failure: Failure| {
+        if possible { failure } else { Refusal::Illegal { from: order.state, to: state }.into() }
+    };
     Ok(match to {
         Milestone::EnRouteToRestaurant => Command::Approach { stage: Stage::EnRouteToRestaurant, reported_at },
         Milestone::AtRestaurant => Command::Approach { stage: Stage::AtRestaurant, reported_at },
@@ -91,7 +94,13 @@ fn command(now: Timestamp, order: &Order, actor: Actor, report: Report) -> Resul
         Milestone::EnRouteToCustomer | Milestone::AtCustomer => Command::Bring { arrived, reported_at },
         Milestone::Delivered => {
             let carried = matches!(order.state, State::PickedUp | State::EnRouteToCustomer | State::AtCustomer);
-            let needed = || missing(State::Delivered, carried, Failure::required("/code", "the customer's delivery code, or a photo where the city allows it"));
+            let needed = || {
+                missing(
+                    State::Delivered,
+                    carried,
+                    Failure::required("/code", "the customer's delivery code, or a photo where the city allows it"),
+                )
+            };
             let proof = proof.or(photo.map(Proof::Photo)).ok_or_else(needed)?;
             Command::Deliver { proof, cash_collected: cash, reported_at }
         }
@@ -110,13 +119,13 @@ fn collected(order: &Order, cash: Money) -> Result<i64, Failure> {
 ///
 /// # Errors
 /// [`Failure::Refused`] once the food is picked up.
-pub fn release(tx: &mut Tx<'_, '_>, id: OrderId, reason: String) -> Result<Order, Failure> {
+pub fn release(tx: &mut Tx<'_, '_>, id: OrderId, reason: &str) -> Result<Order, Failure> {
     let order = permitted(tx, "orders.release", id)?;
     let actor = actor(tx, &order, &[Part::Courier, Part::Support]);
     let Some(courier) = order.courier else {
         return Err(Refusal::Illegal { from: order.state, to: State::ReadyForPickup }.into());
     };
-    let (order, _) = act(tx, id, actor, &Command::Unassign { courier, reason: reason.clone() })?;
-    dispatch::release(tx, id.as_u128(), courier, &reason).map_err(|refusal| Fault::new(refusal.to_string()))?;
+    let (order, _) = act(tx, id, actor, &Command::Unassign { courier, reason: reason.to_owned() })?;
+    dispatch::release(tx, id.as_u128(), courier, reason).map_err(|refusal| Fault::new(refusal.to_string()))?;
     Ok(order)
 }

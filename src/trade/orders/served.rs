@@ -68,7 +68,9 @@ pub fn data(event: &Event, currency: Currency) -> Value {
         Event::PaymentCaptured { amount } => json!({ "amount": money(*amount) }),
         Event::PaymentCaptureFailed { reason } => json!({ "reason": reason }),
         Event::OrderCancelled { by, reason } => json!({ "by": by.name(), "reason": reason }),
-        Event::RefundInitiated { refund, amount } | Event::RefundSettled { refund, amount } => json!({ "refund_id": refund, "amount": money(*amount) }),
+        Event::RefundInitiated { refund, amount } | Event::RefundSettled { refund, amount } => {
+            json!({ "refund_id": refund, "amount": money(*amount) })
+        }
         Event::LegStarted { .. } | Event::LegMoved { .. } | Event::LegEnded { .. } | Event::CodeRefused { .. } | Event::Seen => json!({}),
     }
 }

@@ -168,7 +168,11 @@ impl OrderView {
             lines: created.lines.iter().map(|line| LineView::of(line, created.amounts.currency)).collect(),
             amounts: created.amounts.shown(),
             dropoff: created.dropoff.point().into(),
-            address: created.address.as_ref().filter(|_| contacts || is_customer).and_then(|sealed| Address::open(read, created.customer, sealed)),
+            address: created
+                .address
+                .as_ref()
+                .filter(|_| contacts || is_customer)
+                .and_then(|sealed| Address::open(read, created.customer, sealed)),
             payment: PaymentView {
                 intent_id: order.payment.intent,
                 status: intent.as_ref().map(|intent| intent.status),

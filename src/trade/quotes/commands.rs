@@ -3,8 +3,8 @@
 use index::geo::Point;
 
 use super::model::{QUOTE_TTL_S, QUOTES, Quote, QuoteId, Refusal};
-use crate::city::cities::{self, City, Settings};
 use crate::city::catalog::{self, Merchant, MerchantId};
+use crate::city::cities::{self, City, Settings};
 use crate::engine::{Denied, Fault, Question, Resource, Tx};
 use crate::money::Money;
 use crate::money::pricing::{AMOUNT_MAX, Basket, price};
@@ -92,12 +92,16 @@ pub fn still_possible(tx: &Tx<'_, '_>, quote: &Quote, place: &Place) -> Result<(
     if !catalog::is_open(&place.merchant, &place.city, tx.now()) {
         return Err(Refusal::MerchantClosed);
     }
-    let is_there = |line: &&Line| catalog::item(tx, line.item).is_some_and(|item| item.merchant == quote.merchant && item.is_available(tx.now()));
+    let is_there =
+        |line: &&Line| catalog::item(tx, line.item).is_some_and(|item| item.merchant == quote.merchant && item.is_available(tx.now()));
     let missing: Vec<&Line> = quote.lines.iter().filter(|line| !is_there(line)).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Refusal::ItemUnavailable { items: missing.iter().map(|line| line.item).collect(), names: missing.iter().map(|line| line.name.clone()).collect() })
+    Err(Refusal::ItemUnavailable {
+        items: missing.iter().map(|line| line.item).collect(),
+        names: missing.iter().map(|line| line.name.clone()).collect(),
+    })
 }
 
 fn wanted(lines: &[Line]) -> Vec<Wanted> {

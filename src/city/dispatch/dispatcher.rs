@@ -1,0 +1,196 @@
+//! The background worker: due jobs become plans outside the writer, plans become commands inside it.
+//!
+//! It keeps nothing: what is due is in the view, what it finds out is committed. It runs only while leading.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use storage::{Timestamp, View};
+use tokio::sync::watch;
+
+use super::desk::Desk;
+use super::jobs;
+use super::model::{JOBS, JOBS_DUE, Job, JobId, Refusal};
+use super::offers;
+use super::policy::{Found, Plan, Policy};
+use super::scene::LiveScene;
+use crate::city::tracking::Tracking;
+use crate::engine::{Background, Caller, Engine, Fault, WriteError};
+
+/// Jobs planned at once.
+const DUE_MAX: usize = 256;
+/// A pass that got nothing done (the writer is full, or everything it relied on had changed) waits this long before the next.
+const STUCK: Duration = Duration::from_millis(20);
+/// After a start devices need this long to come back.
+pub const GRACE_S: i64 = 60;
+
+/// See the module. One per appliance.
+pub struct Dispatcher {
+    tracking: Arc<Tracking>,
+    desk: Arc<Desk>,
+    policy: Arc<dyn Policy>,
+    /// Everything up to this sequence number has been looked at, and nothing was due.
+    handled: AtomicU64,
+}
+
+impl Dispatcher {
+    #[must_use]
+    pub fn new(tracking: Arc<Tracking>, desk: Arc<Desk>, policy: Arc<dyn Policy>) -> Arc<Self> {
+        Arc::new(Self { tracking, desk, policy, handled: AtomicU64::new(0) })
+    }
+
+    /// Before the first timer fires after a start or a promotion: the map is filled from the presence rows, and live offers get time.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn recover(&self, engine: &Engine) -> Result<(), Fault> {
+        self.tracking.restore(&*engine.view());
+        let given = engine.write(&Caller::system("dispatch"), "dispatch.recover", |tx| {
+            let until = tx.now().plus_s(GRACE_S);
+            offers::give_time(tx, until);
+            Ok::<(), Fault>(())
+        });
+        match given.await {
+            Ok(_) => Ok(()),
+            Err(WriteError::Refused(fault) | WriteError::Fault(fault)) => Err(fault),
+        }
+    }
+
+    /// Dispatches until the engine stops. Spawn it once; register the dispatcher with [`Engine::background`].
+    pub async fn run(self: Arc<Self>, engine: Engine) {
+        let mut commits = engine.positions();
+        let engine = engine.downgrade();
+        loop {
+            commits.borrow_and_update();
+            let Some(engine) = engine.upgrade() else { return };
+            if self.pass(&engine, &mut commits).await.is_err() {
+                return;
+            }
+            drop(engine);
+            if commits.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Works until nothing is due.
+    async fn pass(&self, engine: &Engine, commits: &mut watch::Receiver<storage::Position>) -> Result<(), Fault> {
+        loop {
+            commits.borrow_and_update();
+            let view = engine.view();
+            let due: Vec<(JobId, Job)> = JOBS.find(&*view, &JOBS_DUE, &()).take(DUE_MAX).collect();
+            if due.is_empty() {
+                self.handled.store(view.position().seq, Ordering::Release);
+                return Ok(());
+            }
+            let plans = self.plan(view, engine.now(), due).await?;
+            let done = futures_util::future::join_all(plans.into_iter().map(|plan| self.carry_out(engine, plan))).await;
+            let moved = done.into_iter().collect::<Result<Vec<bool>, Fault>>()?;
+            if !moved.contains(&true) {
+                tokio::time::sleep(STUCK).await;
+            }
+        }
+    }
+
+    async fn plan(&self, view: Arc<View>, now: Timestamp, due: Vec<(JobId, Job)>) -> Result<Vec<Plan>, Fault> {
+        let (tracking, policy) = (self.tracking.clone(), self.policy.clone());
+        let planned = tokio::task::spawn_blocking(move || {
+            let begun = Instant::now();
+            let scene = LiveScene::new(view, tracking, now, due.iter().map(|(_, job)| job.request.city));
+            let plans = policy.plan(&scene, &due);
+            let each = begun.elapsed() / u32::try_from(due.len()).unwrap_or(u32::MAX).max(1);
+            for _ in &due {
+                metrics::histogram!("medina_dispatch_decision_seconds").record(each);
+            }
+            plans
+        });
+        match planned.await {
+            Ok(plans) => Ok(plans),
+            Err(error) if error.is_panic() => {
+                tracing::error!(%error, "the dispatch policy panicked; it is tried again");
+                Ok(Vec::new())
+            }
+            Err(_) => Err(Fault::Stopping),
+        }
+    }
+
+    /// Whether the plan was carried out; a stale one is no failure, its jobs are still due.
+    async fn carry_out(&self, engine: &Engine, plan: Plan) -> Result<bool, Fault> {
+        let policy = self.policy.name();
+        let outcome = match plan.found {
+            Found::Offer { .. } => "offer",
+            Found::Later { .. } => "later",
+            Found::Nobody => "nobody",
+        };
+        let jobs = plan.jobs.clone();
+        let rung = match plan.found {
+            Found::Offer { courier, .. } => Some(courier),
+            Found::Later { .. } | Found::Nobody => None,
+        };
+        let written = engine
+            .write(&Caller::system("dispatch"), "dispatch.decide", move |tx| match plan.found {
+                Found::Offer { .. } => offers::make(tx, &plan, policy).map(drop),
+                Found::Later { until } => jobs::later(tx, &plan.jobs, until),
+                Found::Nobody => jobs::nobody(tx, &plan, policy),
+            })
+            .await;
+        match written {
+            Ok(_) => {
+                metrics::counter!("medina_dispatch_decisions_total", "outcome" => outcome).increment(1);
+                if let Some(courier) = rung {
+                    self.desk.ring(courier);
+                }
+                Ok(true)
+            }
+            Err(WriteError::Refused(refusal)) => {
+                metrics::counter!("medina_dispatch_decisions_total", "outcome" => "stale").increment(1);
+                tracing::debug!(?jobs, %refusal, "a plan was stale");
+                Ok(false)
+            }
+            Err(WriteError::Fault(Fault::Stopping)) => Err(Fault::Stopping),
+            Err(WriteError::Fault(fault @ Fault::Overloaded { .. })) => {
+                tracing::debug!(%fault, "a plan waits");
+                Ok(false)
+            }
+            Err(WriteError::Fault(fault)) => {
+                // A bug. The job must not spin: it is looked at again later, and operators see it.
+                tracing::error!(?jobs, %fault, "a plan could not be carried out");
+                self.set_aside(engine, jobs).await
+            }
+        }
+    }
+
+    async fn set_aside(&self, engine: &Engine, jobs: Vec<JobId>) -> Result<bool, Fault> {
+        let set_aside = engine.write(&Caller::system("dispatch"), "dispatch.set_aside", move |tx| {
+            for id in &jobs {
+                tx.attention("dispatch_failed", &id.to_string(), "its decision could not be carried out; see the log", &[]);
+            }
+            let until = tx.now().plus_s(GRACE_S);
+            jobs::later(tx, &jobs, until)
+        });
+        match set_aside.await {
+            Err(WriteError::Fault(Fault::Stopping)) => Err(Fault::Stopping),
+            Ok(_) | Err(WriteError::Refused(Refusal::NoJob | Refusal::NotWhile(_))) => Ok(true),
+            Err(error) => {
+                tracing::error!(?error, "a job could not be set aside");
+                Ok(false)
+            }
+        }
+    }
+}
+
+impl Background for Dispatcher {
+    fn name(&self) -> &'static str {
+        "dispatcher"
+    }
+
+    fn is_idle(&self, seq: u64) -> bool {
+        self.handled.load(Ordering::Acquire) >= seq
+    }
+
+    /// Everything it waits for is a durable timer.
+    fn next_due(&self) -> Option<Timestamp> {
+        None
+    }
+}
