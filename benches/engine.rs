@@ -40,7 +40,8 @@ fn transfer(tx: &mut Tx<'_, '_>, n: u64, hot: bool) -> Result<(), Denied> {
     let to = 1 + (from + 1 + u128::from(n) % 97) % (ACCOUNTS_COUNT - 1);
     let to = if to == from { to % (ACCOUNTS_COUNT - 1) + 1 } else { to };
     let (debit, credit) = (account(from), account(to));
-    let step = Step { id: TransferId::from_u128(u128::from(n) + 1), debit, credit, amount: 1, kind: TransferKind::Single, code: 1, subject: 0 };
+    let step =
+        Step { id: TransferId::from_u128(u128::from(n) + 1), debit, credit, amount: 1, kind: TransferKind::Single, code: 1, subject: 0 };
     post(tx, &step).expect("unconstrained accounts take any transfer");
     Ok(())
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use medina::engine::event::EVENTS;
 use medina::engine::effect::OUTBOX;
+use medina::engine::event::EVENTS;
 use medina::engine::timer::TIMERS;
 use medina::engine::{Authorize, Caller, Core, Denied, Effect, Event, Fault, Once, Question, StoredAnswer, Timer, Tx, Wiring, WriteError};
 use storage::disk::SimDisk;

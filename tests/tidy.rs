@@ -159,7 +159,8 @@ fn table_ids_are_unique() {
         if !(name.starts_with("src/") || name.starts_with("storage/src/")) {
             continue;
         }
-        let product: String = text.split("#[cfg(test)]").next().unwrap_or_default().lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let product: String =
+            text.split("#[cfg(test)]").next().unwrap_or_default().lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         for kind in ["Table::new(", "Index::new("] {
             for after in product.split(kind).skip(1) {
                 let digits: String = after.trim_start().chars().take_while(char::is_ascii_digit).collect();

@@ -22,7 +22,8 @@ use tokio::task::JoinHandle;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::city::dispatch::Dispatcher;
+use crate::city::dispatch::policy::Immediate;
+use crate::city::dispatch::{Desk, Dispatcher};
 use crate::city::media::shelf::Shelf;
 use crate::city::search::Search;
 use crate::city::tracking::Tracking;
@@ -156,16 +157,19 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     let providers = Providers::new(providers);
     connect(&engine, &providers).await?;
     Outbox::start(&engine);
-    tracking.restore(&engine.view());
     tokio::spawn(tracking.clone().run(engine.clone()));
     let search = Search::start(&engine, &data.join("search"))?;
-    let dispatcher = Dispatcher::start(&engine, tracking.clone()).await?;
+    let desk = Arc::new(Desk::default());
+    let dispatcher = Dispatcher::new(tracking.clone(), desk.clone(), Arc::new(Immediate));
+    dispatcher.recover(&engine).await?;
+    engine.background(dispatcher.clone());
+    tokio::spawn(dispatcher.clone().run(engine.clone()));
     let shelf = Arc::new(Shelf::open(&data.join("media")).map_err(|error| StartError::Io("the media folder", error))?);
     let hub = Hub::start(&engine);
     topics::tell_positions(&hub, &tracking, &engine);
-    wiring::introduce(&dispatcher, &hub);
+    let dispatch = wiring::dispatch_services(&tracking, &desk, &hub);
 
-    let parts = Parts { people: people.clone(), tracking, search: search.clone(), providers, connector, dispatcher, hub, shelf, metrics_public: options.metrics_public };
+    let parts = Parts { people: people.clone(), tracking, search: search.clone(), providers, connector, dispatcher, dispatch, hub, shelf, metrics_public: options.metrics_public };
     let (routes, _) = routes(&engine, parts);
     let traffic = Arc::new(Traffic::default());
     let gate = Gate { engine: engine.clone(), authenticate: people.tokens.clone() };
@@ -201,13 +205,14 @@ struct Parts {
     providers: Providers,
     connector: Option<Arc<SandboxConnector>>,
     dispatcher: Arc<Dispatcher>,
+    dispatch: city::dispatch::Services,
     hub: Arc<Hub>,
     shelf: Arc<Shelf>,
     metrics_public: bool,
 }
 
 fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
-    let Parts { people, tracking, search, providers, connector, dispatcher, hub, shelf, metrics_public } = parts;
+    let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, metrics_public } = parts;
     let ops = overview::ops(engine, &search, &dispatcher, &hub, metrics_public);
     let mut api = OpenApiRouter::new()
         .merge(people::http::routes(people.clone()))
@@ -217,7 +222,7 @@ fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
         .merge(city::media::routes(shelf))
         .merge(city::couriers::http::routes(tracking.clone()))
         .merge(city::tracking::http::routes(tracking.clone()))
-        .merge(city::dispatch::http::routes(dispatcher.clone()))
+        .merge(city::dispatch::routes(dispatch))
         .merge(trade::routes(trade::Services { tracking: tracking.clone(), keyring: people.keyring.clone() }))
         .merge(money::payments::http::routes(providers))
         .merge(money::books::http::routes())
@@ -227,7 +232,7 @@ fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
     }
     let (router, document) = api.split_for_parts();
     let document = docs::finish(document);
-    let topics = Arc::new(topics::CityTopics::new(tracking, dispatcher));
+    let topics = Arc::new(topics::CityTopics::new(tracking));
     let router = router
         .merge(docs::routes(&document))
         .merge(ops::health::routes(ops))

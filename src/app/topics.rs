@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::city::catalog::MerchantId;
 use crate::city::cities::CityId;
 use crate::city::couriers::{self, CourierId};
-use crate::city::dispatch::Dispatcher;
+use crate::city::dispatch;
 use crate::city::tracking::{Tracking, http as pings};
 use crate::edge::live::{Hub, Topics};
 use crate::edge::{P, Problem, request};
@@ -21,14 +21,13 @@ use crate::trade::orders::{OrderId, parts, record::ORDERS};
 /// The product's topics.
 pub struct CityTopics {
     tracking: Arc<Tracking>,
-    dispatcher: Arc<Dispatcher>,
 }
 
 impl CityTopics {
-    /// Over the live positions and the dispatcher (a followed courier topic means that offers are seen).
+    /// Over the live positions.
     #[must_use]
-    pub fn new(tracking: Arc<Tracking>, dispatcher: Arc<Dispatcher>) -> Self {
-        Self { tracking, dispatcher }
+    pub fn new(tracking: Arc<Tracking>) -> Self {
+        Self { tracking }
     }
 }
 
@@ -85,10 +84,13 @@ impl Topics for CityTopics {
         .boxed()
     }
 
-    fn followed(&self, topic: &str) {
-        if let Some(courier) = topic.strip_prefix("courier:").and_then(|id| id.parse().ok()) {
-            self.dispatcher.present(courier);
-        }
+    fn followed(&self, engine: &Engine, topic: &str) {
+        let Some(courier) = topic.strip_prefix("courier:").and_then(|id| id.parse().ok()) else { return };
+        let view = engine.view();
+        let offers = dispatch::views::live_offers(&*view, courier, engine.now());
+        let unseen: Vec<_> = offers.iter().filter(|(_, offer)| offer.seen_at.is_none()).map(|(id, _)| *id).collect();
+        let engine = engine.clone();
+        tokio::spawn(async move { dispatch::desk::seen(&engine, unseen).await });
     }
 }
 

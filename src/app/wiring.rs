@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::city::dispatch::{self, Dispatcher, Label};
+use serde_json::json;
+use storage::View;
+
 use crate::city::catalog;
+use crate::city::dispatch::{self, Desk};
+use crate::city::tracking::Tracking;
 use crate::edge::live::Hub;
 use crate::engine::Wiring;
 use crate::money::payments;
@@ -23,18 +27,19 @@ pub fn wire() -> Wiring {
     wiring
 }
 
-/// Tells dispatch what only others know: whose device is connected, and how an order's stops are called.
-pub fn introduce(dispatcher: &Dispatcher, hub: &Arc<Hub>) {
+/// What dispatch's handlers need of others: whose device is connected, and how an order's stops are called.
+pub fn dispatch_services(tracking: &Arc<Tracking>, desk: &Arc<Desk>, hub: &Arc<Hub>) -> dispatch::Services {
     let hub = hub.clone();
-    dispatcher.reached_by(move |courier| hub.is_followed(&format!("courier:{courier}")));
-    dispatcher.described_by(|view, subject| {
-        let Some(order) = orders::record::ORDERS.get(view, &orders::OrderId::from_u128(subject)) else { return Label::default() };
+    desk.connected_by(move |courier| hub.is_followed(&format!("courier:{courier}")));
+    let describe = |view: &View, subject: u128| {
+        let order = orders::record::ORDERS.get(view, &orders::OrderId::from_u128(subject))?;
         let created = &order.created;
         let address = created.address.as_ref().and_then(|sealed| Address::open(view, created.customer, sealed));
-        Label {
+        Some(dispatch::Described {
             number: created.number.clone(),
-            pickup_address: catalog::merchant(view, created.merchant).and_then(|merchant| merchant.address),
-            dropoff_address: address.map(|address| address.text),
-        }
-    });
+            pickup: json!(catalog::merchant(view, created.merchant).and_then(|merchant| merchant.address)),
+            dropoff: json!(address),
+        })
+    };
+    dispatch::Services { tracking: tracking.clone(), desk: desk.clone(), describe: Arc::new(describe) }
 }

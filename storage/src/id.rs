@@ -63,9 +63,7 @@ impl<K: Kind> FromStr for Id<K> {
         }
         digits
             .bytes()
-            .try_fold(0_u128, |bits, byte| {
-                ALPHABET.iter().position(|&letter| letter == byte).map(|value| (bits << 5) | value as u128)
-            })
+            .try_fold(0_u128, |bits, byte| ALPHABET.iter().position(|&letter| letter == byte).map(|value| (bits << 5) | value as u128))
             .map(Self::from_u128)
             .ok_or(bad)
     }
@@ -146,7 +144,14 @@ mod tests {
             assert_eq!(text.parse::<Id<Prefix>>().map(Id::as_u128), Ok(bits), "{text}");
             assert_eq!(Id::<Prefix>::from_u128(bits).to_string(), text);
         }
-        for text in ["prefix_8zzzzzzzzzzzzzzzzzzzzzzzzz", "prefix_1", "other_00000000000000000000000000", "prefix_0000000000000000000000000u", "PREFIX_00000000000000000000000000", ""] {
+        for text in [
+            "prefix_8zzzzzzzzzzzzzzzzzzzzzzzzz",
+            "prefix_1",
+            "other_00000000000000000000000000",
+            "prefix_0000000000000000000000000u",
+            "PREFIX_00000000000000000000000000",
+            "",
+        ] {
             assert!(text.parse::<Id<Prefix>>().is_err(), "{text}");
         }
     }

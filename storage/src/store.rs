@@ -148,12 +148,8 @@ impl Store {
                 recent_bytes += entry_bytes(&key, &change);
                 recent.insert(key, change);
             }
-            reached = Position {
-                epoch: record.epoch,
-                seq: record.first_seq + u64::from(record.count) - 1,
-                hash: record.hash,
-                time: record.time,
-            };
+            reached =
+                Position { epoch: record.epoch, seq: record.first_seq + u64::from(record.count) - 1, hash: record.hash, time: record.time };
             // A long log must not need as much memory as it is long.
             if recent_bytes >= options.recent_bytes_max {
                 base.fold(&recent, reached).map_err(|error| state_failed(&error))?;

@@ -37,7 +37,8 @@ pub trait Row: Serialize + DeserializeOwned {
 
     /// Version byte and postcard.
     fn to_bytes(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![Self::VERSION]).expect("rows are plain data: postcard only fails on unsized sequences and full buffers")
+        postcard::to_extend(self, vec![Self::VERSION])
+            .expect("rows are plain data: postcard only fails on unsized sequences and full buffers")
     }
 
     /// The row, if the bytes are one.
@@ -182,7 +183,13 @@ impl<K: KeyPart + 'static, V: Row + 'static> Table<K, V> {
     }
 
     /// Rows with `from <= key < to`, where both are (beginnings of) keys.
-    pub fn scan_range<'a>(&self, read: &'a (impl Read + ?Sized), from: &impl KeyPart, to: &impl KeyPart, direction: Direction) -> Rows<'a, (K, V)> {
+    pub fn scan_range<'a>(
+        &self,
+        read: &'a (impl Read + ?Sized),
+        from: &impl KeyPart,
+        to: &impl KeyPart,
+        direction: Direction,
+    ) -> Rows<'a, (K, V)> {
         let (mut low, mut high) = (self.id.to_key(), self.id.to_key());
         from.encode(&mut low);
         to.encode(&mut high);

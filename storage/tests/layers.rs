@@ -206,7 +206,9 @@ fn a_flipped_bit_in_the_state_is_never_served() {
             Ok::<_, ()>(things)
         });
         match served {
-            Ok(Ok(things)) => assert!(things.len() == 20 && things.iter().all(|(_, thing)| thing.text == long), "a wrong answer after a flip at {place}"),
+            Ok(Ok(things)) => {
+                assert!(things.len() == 20 && things.iter().all(|(_, thing)| thing.text == long), "a wrong answer after a flip at {place}")
+            }
             Ok(Err(())) | Err(_) => noticed += 1,
         }
     }

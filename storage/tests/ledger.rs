@@ -8,8 +8,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use storage::disk::SimDisk;
 use storage::ledger::{
-    ACCOUNTS, Account, AccountKey, Constraint, Currency, Posted, Refusal, Step, TRANSFERS, TransferId, TransferKind, audit, expire_due, open, post,
-    post_linked,
+    ACCOUNTS, Account, AccountKey, Constraint, Currency, Posted, Refusal, Step, TRANSFERS, TransferId, TransferKind, audit, expire_due,
+    open, post, post_linked,
 };
 use storage::{Options, Store, Timestamp, Txn};
 

@@ -5,14 +5,8 @@ use medina::mdrp::{Instance, ReadError, Solution};
 use crate::{played, small};
 
 const FILES: [(&str, &str); 4] = [
-    (
-        "orders.txt",
-        "order\tx\ty\tplacement_time\trestaurant\tready_time\no1\t1\t2.5\t3\tr1\t4\n",
-    ),
-    (
-        "couriers.txt",
-        "courier\tx\ty\ton_time\toff_time\nc1\t6\t7\t0\t240\n",
-    ),
+    ("orders.txt", "order\tx\ty\tplacement_time\trestaurant\tready_time\no1\t1\t2.5\t3\tr1\t4\n"),
+    ("couriers.txt", "courier\tx\ty\ton_time\toff_time\nc1\t6\t7\t0\t240\n"),
     ("restaurants.txt", "restaurant\tx\ty\nr1\t8\t9\n"),
     (
         "instance_parameters.txt",
@@ -36,54 +30,19 @@ fn read_with(file: &str, text: Option<&str>) -> Result<Instance, ReadError> {
 fn a_bad_cell_is_named() {
     let content = |file: &str| FILES.iter().find(|(name, _)| *name == file).unwrap().1;
     for (file, from, to, expected) in [
-        (
-            "orders.txt",
-            "\t3\tr1",
-            "\tnoon\tr1",
-            "orders.txt, line 2, column placement_time: expected whole minutes, found \"noon\"",
-        ),
-        (
-            "orders.txt",
-            "\t4\n",
-            "\t4.5\n",
-            "orders.txt, line 2, column ready_time: expected whole minutes, found \"4.5\"",
-        ),
-        (
-            "orders.txt",
-            "r1",
-            "r7",
-            "orders.txt, line 2, column restaurant: expected an id of restaurants.txt, found \"r7\"",
-        ),
-        (
-            "orders.txt",
-            "2.5",
-            "NaN",
-            "orders.txt, line 2, column y: expected metres, found \"NaN\"",
-        ),
+        ("orders.txt", "\t3\tr1", "\tnoon\tr1", "orders.txt, line 2, column placement_time: expected whole minutes, found \"noon\""),
+        ("orders.txt", "\t4\n", "\t4.5\n", "orders.txt, line 2, column ready_time: expected whole minutes, found \"4.5\""),
+        ("orders.txt", "r1", "r7", "orders.txt, line 2, column restaurant: expected an id of restaurants.txt, found \"r7\""),
+        ("orders.txt", "2.5", "NaN", "orders.txt, line 2, column y: expected metres, found \"NaN\""),
         (
             "orders.txt",
             "o1\t",
             "o1 ",
             "orders.txt, line 2, column (the line): expected 6 cells, tab separated, found \"o1 1\\t2.5\\t3\\tr1\\t4\"",
         ),
-        (
-            "orders.txt",
-            "ready_time",
-            "ready",
-            "orders.txt, line 1, column ready_time: expected this column in the header, found \"\"",
-        ),
-        (
-            "orders.txt",
-            "o1",
-            "0",
-            "orders.txt, line 2, column order: expected an id (one word, not 0), found \"0\"",
-        ),
-        (
-            "orders.txt",
-            "o1",
-            "c1",
-            "the id \"c1\" stands for two things",
-        ),
+        ("orders.txt", "ready_time", "ready", "orders.txt, line 1, column ready_time: expected this column in the header, found \"\""),
+        ("orders.txt", "o1", "0", "orders.txt, line 2, column order: expected an id (one word, not 0), found \"0\""),
+        ("orders.txt", "o1", "c1", "the id \"c1\" stands for two things"),
         (
             "couriers.txt",
             "0\t240",
@@ -120,10 +79,7 @@ fn a_bad_cell_is_named() {
         assert_eq!(error.to_string(), expected);
     }
     let error = read_with("couriers.txt", None).unwrap_err();
-    assert!(
-        matches!(&error, ReadError::Io { file, .. } if file.ends_with("couriers.txt")),
-        "{error}"
-    );
+    assert!(matches!(&error, ReadError::Io { file, .. } if file.ends_with("couriers.txt")), "{error}");
 }
 
 #[test]
@@ -131,27 +87,15 @@ fn line_ends_and_blank_lines_do_not_matter() {
     let plain = read_with("orders.txt", Some(FILES[0].1)).unwrap();
     assert_eq!(plain.parameters.pay_per_hour_cents, 1550);
     assert_eq!((plain.orders[0].placed_s, plain.orders[0].at.y), (180, 2.5));
-    for text in [
-        FILES[0].1.replace('\n', "\r\n"),
-        format!("\u{feff}{}\n\n \n", FILES[0].1),
-        FILES[0].1.trim_end().to_owned(),
-    ] {
-        assert_eq!(
-            read_with("orders.txt", Some(&text)).unwrap().orders,
-            plain.orders,
-            "{text:?}"
-        );
+    for text in [FILES[0].1.replace('\n', "\r\n"), format!("\u{feff}{}\n\n \n", FILES[0].1), FILES[0].1.trim_end().to_owned()] {
+        assert_eq!(read_with("orders.txt", Some(&text)).unwrap().orders, plain.orders, "{text:?}");
     }
 }
 
 #[test]
 fn a_bad_cell_of_a_solution_is_named() {
     for (file, text, expected) in [
-        (
-            "solution_info_assignments.txt",
-            "h\n1 2 c1\n",
-            "line 2, column orders: expected a value, found \"\"",
-        ),
+        ("solution_info_assignments.txt", "h\n1 2 c1\n", "line 2, column orders: expected a value, found \"\""),
         (
             "solution_info_orders.txt",
             "h\n\no1 1 2 3 soon c1\n",
@@ -166,27 +110,20 @@ fn a_bad_cell_of_a_solution_is_named() {
         let folder = tempfile::tempdir().unwrap();
         played(&small()).write(folder.path()).unwrap();
         std::fs::write(folder.path().join(file), text).unwrap();
-        assert_eq!(
-            Solution::read(folder.path()).unwrap_err().to_string(),
-            format!("{file}, {expected}")
-        );
+        assert_eq!(Solution::read(folder.path()).unwrap_err().to_string(), format!("{file}, {expected}"));
     }
     // What other tools write for an order that was not delivered.
     let folder = tempfile::tempdir().unwrap();
     let mut solution = played(&small());
     solution.write(folder.path()).unwrap();
     let file = folder.path().join("solution_info_orders.txt");
-    let text = std::fs::read_to_string(&file)
-        .unwrap()
-        .replace("40 45 50.5 c1", "40 NA NA NA");
+    let text = std::fs::read_to_string(&file).unwrap().replace("40 45 50.5 c1", "40 NA NA NA");
     std::fs::write(&file, text).unwrap();
     solution.orders.pop();
     assert_eq!(Solution::read(folder.path()).unwrap(), solution);
     // And for the place where a courier begins.
     let file = folder.path().join("solution_info_couriers.txt");
-    let text = std::fs::read_to_string(&file)
-        .unwrap()
-        .replace("c1 12 0 r1", "c1\t12\tc1\tr1");
+    let text = std::fs::read_to_string(&file).unwrap().replace("c1 12 0 r1", "c1\t12\tc1\tr1");
     std::fs::write(&file, text).unwrap();
     assert_eq!(Solution::read(folder.path()).unwrap(), solution);
 }

@@ -1,8 +1,8 @@
 //! Laws of random days.
 
 use medina::mdrp::{
-    Assignment, Bundle, Courier, Delivery, Instance, Leave, Move, Order, Parameters, Place, Point,
-    Restaurant, Solution, check, measure, play, trip,
+    Assignment, Bundle, Courier, Delivery, Instance, Leave, Move, Order, Parameters, Place, Point, Restaurant, Solution, check, measure,
+    play, trip,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -54,28 +54,15 @@ prop_compose! {
 fn play_at_random(instance: &Instance, draws: &[(usize, usize, i64)]) -> Solution {
     let mut solution = Solution::default();
     let mut left: Vec<usize> = (0..instance.orders.len()).collect();
-    let mut standing: Vec<(Place, i64)> = instance
-        .couriers
-        .iter()
-        .enumerate()
-        .map(|(i, courier)| (Place::Courier(i), courier.on_s))
-        .collect();
+    let mut standing: Vec<(Place, i64)> =
+        instance.couriers.iter().enumerate().map(|(i, courier)| (Place::Courier(i), courier.on_s)).collect();
     for (draw, size, delay_s) in draws {
         let Some(first) = left.first() else { break };
         let restaurant = instance.orders[*first].restaurant;
-        let orders: Vec<usize> = left
-            .iter()
-            .copied()
-            .filter(|o| instance.orders[*o].restaurant == restaurant)
-            .take(1 + size % 3)
-            .collect();
+        let orders: Vec<usize> = left.iter().copied().filter(|o| instance.orders[*o].restaurant == restaurant).take(1 + size % 3).collect();
         let courier = draw % standing.len();
         let (at, free_s) = standing[courier];
-        let placed_s = orders
-            .iter()
-            .map(|order| instance.orders[*order].placed_s)
-            .max()
-            .unwrap();
+        let placed_s = orders.iter().map(|order| instance.orders[*order].placed_s).max().unwrap();
         let now_s = free_s.max(placed_s) + delay_s;
         let trip = trip(instance, at, now_s, now_s, &Bundle { restaurant, orders });
         if trip.fits_shift(instance, courier) {

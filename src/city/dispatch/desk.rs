@@ -1,6 +1,7 @@
 //! Where couriers wait for offers: long polls are rung, nobody scans.
 
 use std::future::Future;
+use std::sync::OnceLock;
 
 use tokio::sync::Notify;
 
@@ -13,14 +14,17 @@ use crate::engine::{Caller, Engine, Fault};
 const BELLS: usize = 256;
 
 /// One per appliance, shared by an `Arc`.
-#[derive(Debug)]
 pub struct Desk {
     bells: Vec<Notify>,
+    connected: OnceLock<Connected>,
 }
+
+/// Whether a courier has a live connection.
+type Connected = Box<dyn Fn(CourierId) -> bool + Send + Sync>;
 
 impl Default for Desk {
     fn default() -> Self {
-        Self { bells: (0..BELLS).map(|_| Notify::new()).collect() }
+        Self { bells: (0..BELLS).map(|_| Notify::new()).collect(), connected: OnceLock::new() }
     }
 }
 
@@ -28,6 +32,18 @@ impl Desk {
     fn bell(&self, courier: CourierId) -> &Notify {
         // The low bits of a UUIDv7 are random.
         &self.bells[(courier.as_u128() % BELLS as u128) as usize]
+    }
+
+    /// Says who has a live connection: what is offered to them then is seen at once. Set once, where the appliance is put together.
+    pub fn connected_by(&self, connected: impl Fn(CourierId) -> bool + Send + Sync + 'static) {
+        // A second setting could only be a second appliance's; the first stands.
+        let _ = self.connected.set(Box::new(connected));
+    }
+
+    /// Whether an offer reaches this courier by itself.
+    #[must_use]
+    pub fn is_connected(&self, courier: CourierId) -> bool {
+        self.connected.get().is_some_and(|connected| connected(courier))
     }
 
     /// Something for this courier is in the newest view.

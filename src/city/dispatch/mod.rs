@@ -46,9 +46,9 @@ pub mod travel;
 pub mod views;
 
 pub use desk::Desk;
-pub use dispatcher::{Dispatcher, Label};
+pub use dispatcher::Dispatcher;
 pub use event::{Happened, RouteChanged, What};
-pub use http::routes;
+pub use http::{Described, Services, routes};
 pub use jobs::{finished, on_look, picked_up, ready_changed, release, request, withdraw};
 pub use model::{Job, JobId, JobState, Offer, OfferId, OfferState, Refusal, Request};
 pub use offers::{on_deadline, on_unseen};

@@ -54,7 +54,7 @@ async fn follow(State(live): State<Live>, request: Request) -> Result<Response, 
     let Query(query) = Query::<Follow>::from_request_parts(&mut parts, &()).await?;
     let (topic, question) = live.topics.resolve(&ctx.view, &ctx.caller, &query.topic)?;
     ctx.authorize(&question)?;
-    live.topics.followed(&topic);
+    live.topics.followed(&ctx.engine, &topic);
     let since = stream::parse_since(&ctx.engine, last_seen(&parts.headers).or(query.since.as_deref()))?;
     let seq = stream::start(&ctx.engine, since)?;
     let (engine, caller) = (ctx.engine.clone(), ctx.caller);

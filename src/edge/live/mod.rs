@@ -24,5 +24,5 @@ pub trait Topics: Send + Sync {
     /// A client's message other than `auth` and `subscribe` (a courier's pings): its answer.
     fn message<'a>(&'a self, engine: &'a Engine, caller: &'a Caller, message: serde_json::Value) -> BoxFuture<'a, Result<serde_json::Value, Problem>>;
     /// A client began to follow a topic (an offer reaches its courier this way).
-    fn followed(&self, topic: &str);
+    fn followed(&self, engine: &Engine, topic: &str);
 }

@@ -164,7 +164,7 @@ impl Client {
         let place = self.hub.subscribe(&topic, self.queue.clone());
         let from = place.from;
         self.send(json!({ "type": "subscribed", "topic": topic, "seq": since.unwrap_or(from) }).to_string()).await.map_err(Refused::Close)?;
-        self.topics.followed(&topic);
+        self.topics.followed(&self.gate.engine, &topic);
         let mut seq = since.unwrap_or(from);
         while seq < from {
             let placed = after(&*self.gate.engine.view(), seq, CHUNK);

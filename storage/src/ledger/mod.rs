@@ -15,5 +15,8 @@ pub mod model;
 pub mod post;
 
 pub use audit::{Audit, CurrencyTotals, Mismatch, audit, trial_balance};
-pub use model::{ACCOUNTS, Account, AccountKey, Constraint, Currency, PENDING_BY_EXPIRY, Refusal, Step, TRANSFERS, TRANSFERS_BY_ACCOUNT, Transfer, TransferId, TransferKind};
+pub use model::{
+    ACCOUNTS, Account, AccountKey, Constraint, Currency, PENDING_BY_EXPIRY, Refusal, Step, TRANSFERS, TRANSFERS_BY_ACCOUNT, Transfer,
+    TransferId, TransferKind,
+};
 pub use post::{Posted, expire_due, open, post, post_linked};

@@ -118,13 +118,21 @@ pub struct Step {
 pub enum TransferKind {
     Single,
     /// Reserves until posted, voided, or this time.
-    Pending { expires_at: Option<Timestamp> },
+    Pending {
+        expires_at: Option<Timestamp>,
+    },
     /// Posts `amount` of a pending transfer and releases the rest.
-    Post { pending: TransferId },
+    Post {
+        pending: TransferId,
+    },
     /// Releases a pending transfer.
-    Void { pending: TransferId },
+    Void {
+        pending: TransferId,
+    },
     /// A pending transfer whose time ran out; written by the ledger itself.
-    Expire { pending: TransferId },
+    Expire {
+        pending: TransferId,
+    },
 }
 
 /// A pending transfer's end.

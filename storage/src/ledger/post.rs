@@ -1,6 +1,8 @@
 //! The rules: what a step does to two balances, and when it may not.
 
-use super::model::{ACCOUNTS, Account, AccountKey, Constraint, Outcome, PENDING_BY_EXPIRY, Refusal, Step, TRANSFERS, Transfer, TransferId, TransferKind};
+use super::model::{
+    ACCOUNTS, Account, AccountKey, Constraint, Outcome, PENDING_BY_EXPIRY, Refusal, Step, TRANSFERS, Transfer, TransferId, TransferKind,
+};
 use crate::clock::Timestamp;
 use crate::txn::Txn;
 use crate::view::Direction;
@@ -172,7 +174,10 @@ impl Pair {
 
     fn released(mut self, amount: u64) -> Self {
         assert!(self.debit.1.debits_pending >= amount, "an open pending transfer's amount is part of its debit account's pending debits");
-        assert!(self.credit.1.credits_pending >= amount, "an open pending transfer's amount is part of its credit account's pending credits");
+        assert!(
+            self.credit.1.credits_pending >= amount,
+            "an open pending transfer's amount is part of its credit account's pending credits"
+        );
         self.debit.1.debits_pending -= amount;
         self.credit.1.credits_pending -= amount;
         self
@@ -193,4 +198,3 @@ impl Pair {
         }
     }
 }
-
