@@ -40,8 +40,8 @@ pub struct ReplayArgs {
     /// Data folder to play in, new or empty, kept afterwards; otherwise a temporary one.
     #[arg(long)]
     pub data: Option<PathBuf>,
-    /// Orders that a courier may hold at a time.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10))]
+    /// Orders that a courier may hold at a time (the instances set no limit; dispatch bundles only what one counter hands out).
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10))]
     pub capacity: u32,
 }
 

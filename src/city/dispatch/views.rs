@@ -19,12 +19,6 @@ pub fn live_offers(read: &(impl Read + ?Sized), courier: CourierId, now: Timesta
     offer.into_iter().filter(|(_, offer)| offer.state == OfferState::Made && offer.expires_at > now).collect()
 }
 
-/// Those of them that no device of the courier has shown yet.
-#[must_use]
-pub fn unseen(read: &(impl Read + ?Sized), courier: CourierId, now: Timestamp) -> Vec<OfferId> {
-    live_offers(read, courier, now).into_iter().filter(|(_, offer)| offer.seen_at.is_none()).map(|(id, _)| id).collect()
-}
-
 /// The stored decisions about a subject, newest first.
 #[must_use]
 pub fn decisions(read: &(impl Read + ?Sized), subject: u128, limit: usize) -> Vec<(DecisionId, Decision)> {

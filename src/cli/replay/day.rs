@@ -13,6 +13,7 @@ use super::ReplayError;
 use super::rider::{Act, Rider};
 use super::stage::Stage;
 use crate::cli::client::CallError;
+use crate::cli::client::words::Order;
 use crate::mdrp::{Instance, Place, Solution};
 
 /// An offer that nobody sees for 10 s is withdrawn.
@@ -362,7 +363,7 @@ impl<'a> Day<'a> {
         loop {
             self.stage.advance(if waited_s == 0 { 0 } else { PING_S }).await.map_err(|source| self.at(source))?;
             let orders = self.stage.orders().await?;
-            if orders.iter().all(|order| order.is_final()) || waited_s >= SETTLE_S {
+            if orders.iter().all(Order::is_final) || waited_s >= SETTLE_S {
                 break;
             }
             waited_s += PING_S;
