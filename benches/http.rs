@@ -36,7 +36,8 @@ fn text(value: &Value, name: &str) -> String {
 async fn order(app: &App, client: &Client) -> (String, String) {
     let base = format!("{}/v1", app.base_url());
     let admin = app.admin().expect("one was asked for");
-    let session = ask(client, Method::POST, format!("{base}/auth/login"), None, json!({ "email": admin.email, "password": admin.password })).await;
+    let session =
+        ask(client, Method::POST, format!("{base}/auth/login"), None, json!({ "email": admin.email, "password": admin.password })).await;
     let admin = text(&session, "access_token");
     let city = json!({ "name": "Accra", "currency": "GHS", "timezone": "Africa/Accra", "center": { "lat": 5.6, "lon": -0.19 }, "radius_m": 20_000 });
     let city = text(&ask(client, Method::POST, format!("{base}/cities"), Some(&admin), city).await, "id");
@@ -47,14 +48,17 @@ async fn order(app: &App, client: &Client) -> (String, String) {
     let phone = "+233200000001";
     ask(client, Method::POST, format!("{base}/auth/otp/request"), None, json!({ "phone": phone })).await;
     let device = json!({ "id": "d", "name": "bench", "platform": "cli" });
-    let session = ask(client, Method::POST, format!("{base}/auth/otp/verify"), None, json!({ "phone": phone, "otp": "000000", "device": device })).await;
+    let session =
+        ask(client, Method::POST, format!("{base}/auth/otp/verify"), None, json!({ "phone": phone, "otp": "000000", "device": device }))
+            .await;
     let customer = text(&session, "access_token");
     let cart = "cart_01h455vb4pex5vsknk084sn02q";
     let lines = json!({ "merchant_id": shop, "items": [{ "item_id": item, "quantity": 2 }] });
     ask(client, Method::PUT, format!("{base}/carts/{cart}"), Some(&customer), lines).await;
     let quote = json!({ "cart_id": cart, "dropoff": { "lat": 5.61, "lon": -0.18 } });
     let quote = text(&ask(client, Method::POST, format!("{base}/quotes"), Some(&customer), quote).await, "id");
-    let placed = ask(client, Method::POST, format!("{base}/orders"), Some(&customer), json!({ "quote_id": quote, "payment_method": "cash" })).await;
+    let placed =
+        ask(client, Method::POST, format!("{base}/orders"), Some(&customer), json!({ "quote_id": quote, "payment_method": "cash" })).await;
     (format!("{base}/orders/{}", text(&placed, "id")), customer)
 }
 
@@ -96,7 +100,8 @@ fn order_read(criterion: &mut Criterion) {
     let options = AppOptions { sandbox: true, admin: Some("bench@medina.test".to_owned()), ..AppOptions::default() };
     let app = runtime.block_on(app::start(options)).expect("the appliance starts");
     let (url, token) = runtime.block_on(order(&app, &client));
-    let shown = runtime.block_on(async { client.get(&url).bearer_auth(&token).send().await.expect("it answers").json::<Value>().await.expect("JSON") });
+    let shown = runtime
+        .block_on(async { client.get(&url).bearer_auth(&token).send().await.expect("it answers").json::<Value>().await.expect("JSON") });
     let peer = format!("http://{}/echo", runtime.block_on(echo(shown)));
     let mut group = criterion.benchmark_group("order_read");
     group.sample_size(20).measurement_time(Duration::from_secs(6)).throughput(Throughput::Elements(1));

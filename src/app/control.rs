@@ -40,10 +40,14 @@ pub async fn create_admin(engine: &Engine, people: &People, email: &str) -> Resu
     let parsed: Email = email.parse().map_err(|_| format!("{email} is not an e-mail address"))?;
     let password = admin::one_time_password().map_err(|fault| fault.to_string())?;
     let to_hash = password.clone();
-    let phc = tokio::task::spawn_blocking(move || hashing::hash(&to_hash)).await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    let phc = tokio::task::spawn_blocking(move || hashing::hash(&to_hash))
+        .await
+        .map_err(|error| error.to_string())?
+        .map_err(|error| error.to_string())?;
     let keyring = people.keyring.clone();
     let must_change = !engine.is_sandbox();
-    let made = engine.write(&Caller::system("command line"), "admin.create", move |tx| admin::create(tx, &keyring, &parsed, phc, must_change).map(drop));
+    let made = engine
+        .write(&Caller::system("command line"), "admin.create", move |tx| admin::create(tx, &keyring, &parsed, phc, must_change).map(drop));
     match made.await {
         Ok(_) => Ok(AdminCredentials { email: email.to_owned(), password }),
         Err(WriteError::Refused(refusal)) => Err(refusal.to_string()),

@@ -139,7 +139,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     let people = People::open(&data)?;
     let tracking = Arc::new(Tracking::default());
     let engine = open_engine(&data, options.sandbox, &people)?;
-    people.keyring.check(&*engine.view()).map_err(|why| StartError::Keys(why.to_string()))?;
+    people.keyring.check(&*engine.view()).map_err(StartError::Keys)?;
     let mut providers = Vec::new();
     let mut connector = None;
     let sandbox = if options.sandbox {
@@ -169,7 +169,18 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     topics::tell_positions(&hub, &tracking, &engine);
     let dispatch = wiring::dispatch_services(&tracking, &desk, &hub);
 
-    let parts = Parts { people: people.clone(), tracking, search: search.clone(), providers, connector, dispatcher, dispatch, hub, shelf, metrics_public: options.metrics_public };
+    let parts = Parts {
+        people: people.clone(),
+        tracking,
+        search: search.clone(),
+        providers,
+        connector,
+        dispatcher,
+        dispatch,
+        hub,
+        shelf,
+        metrics_public: options.metrics_public,
+    };
     let (routes, _) = routes(&engine, parts);
     let traffic = Arc::new(Traffic::default());
     let gate = Gate { engine: engine.clone(), authenticate: people.tokens.clone() };
@@ -191,7 +202,8 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
 
 fn open_engine(data: &Path, sandbox: bool, people: &People) -> Result<Engine, StartError> {
     let mut seed = [0; 32];
-    aws_lc_rs::rand::fill(&mut seed).map_err(|_| StartError::Io("the operating system's randomness", std::io::Error::other("not available")))?;
+    aws_lc_rs::rand::fill(&mut seed)
+        .map_err(|_| StartError::Io("the operating system's randomness", std::io::Error::other("not available")))?;
     let options = EngineOptions::new(Options::with_seed(seed), Arc::new(MachineClock), sandbox);
     let wiring = wiring::wire();
     Ok(Engine::start(Arc::new(RealDisk), &data.join("state"), options, wiring, people.policies.clone())?)

@@ -27,11 +27,13 @@ pub(super) fn ops(engine: &Engine, search: &Arc<Search>, dispatcher: &Arc<Dispat
     let couriers: Section = Arc::new(|view: &View| {
         let mut by_status: BTreeMap<&'static str, u64> = BTreeMap::new();
         for (_, presence) in PRESENCES.scan(view) {
-            *by_status.entry(match presence.availability {
-                Availability::Online => "online",
-                Availability::Offline => "offline",
-                Availability::Break => "break",
-            }).or_default() += 1;
+            *by_status
+                .entry(match presence.availability {
+                    Availability::Online => "online",
+                    Availability::Offline => "offline",
+                    Availability::Break => "break",
+                })
+                .or_default() += 1;
         }
         json!(by_status)
     });

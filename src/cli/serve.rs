@@ -61,7 +61,11 @@ pub fn options(args: &ServeArgs) -> Result<AppOptions, String> {
 pub async fn run(args: ServeArgs) -> Result<ExitCode, String> {
     let app = app::start(options(&args)?).await.map_err(|error| error.to_string())?;
     println!("medina serves {} from {}", app.base_url(), app.data().display());
-    println!("the API: {}/docs    first administrator: medina admin create --email YOU@EXAMPLE --data {}", app.base_url(), app.data().display());
+    println!(
+        "the API: {}/docs    first administrator: medina admin create --email YOU@EXAMPLE --data {}",
+        app.base_url(),
+        app.data().display()
+    );
     wait_for_end().await;
     tracing::info!("stopping");
     app.stop().await;

@@ -28,5 +28,10 @@ pub fn routes(document: &OpenApi) -> Router {
     Router::new()
         .route("/openapi.json", get(move || async move { json.clone() }))
         .route("/docs", get(|| async { Html(include_str!("../../web/docs.html")) }))
-        .route("/docs.js", get(|| async { ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("../../web/docs.js")).into_response() }))
+        .route(
+            "/docs.js",
+            get(|| async {
+                ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("../../web/docs.js")).into_response()
+            }),
+        )
 }

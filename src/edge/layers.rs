@@ -49,7 +49,8 @@ pub fn wrap(routes: Router, gate: Gate, traffic: Arc<Traffic>) -> Router {
 fn localhost_cors() -> CorsLayer {
     let local = |origin: &HeaderValue| {
         origin.to_str().ok().and_then(|origin| origin.split_once("://")).is_some_and(|(_, host)| {
-            let host = host.rsplit_once(':').map_or(host, |(name, port)| if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host });
+            let host =
+                host.rsplit_once(':').map_or(host, |(name, port)| if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host });
             matches!(host, "localhost" | "127.0.0.1" | "[::1]")
         })
     };

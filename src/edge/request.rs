@@ -101,7 +101,11 @@ mod tests {
         ];
         for (body, status, pointer, code) in cases {
             let problem = parse::<Cart>(body.as_bytes()).expect_err("it is wrong");
-            assert_eq!(problem, Problem::new(status, "invalid_request", problem.detail.clone()).pointer(pointer, code, problem.detail.clone()), "{body}");
+            assert_eq!(
+                problem,
+                Problem::new(status, "invalid_request", problem.detail.clone()).pointer(pointer, code, problem.detail.clone()),
+                "{body}"
+            );
         }
         assert_eq!(parse::<Cart>(b"{\"items\"").expect_err("not JSON").code, "malformed_json");
     }

@@ -63,7 +63,8 @@ pub fn start(engine: &Engine, since: Option<(u64, u64)>) -> Result<u64, Problem>
 /// 422 if it is neither.
 pub fn parse_since(engine: &Engine, text: Option<&str>) -> Result<Option<(u64, u64)>, Problem> {
     let bad = || Problem::invalid("/since", "bad_seq", "since is epoch.seq, as a write answered it");
-    text.map(|text| parse_seq(text).or_else(|| text.parse().ok().map(|seq| (engine.view().position().epoch, seq))).ok_or_else(bad)).transpose()
+    text.map(|text| parse_seq(text).or_else(|| text.parse().ok().map(|seq| (engine.view().position().epoch, seq))).ok_or_else(bad))
+        .transpose()
 }
 
 /// Streams events after `seq` for as long as the client listens; `keep` chooses and shows them.
@@ -83,10 +84,8 @@ where
             }
             let epoch = engine.view().position().epoch;
             // An id stands only on the last event that a client sees of a command: resuming there repeats and skips nothing.
-            let shown: Vec<(u64, bool, String, serde_json::Value)> = placed
-                .iter()
-                .filter_map(|one| keep(one).map(|data| (one.seq, one.event.more, one.event.name.clone(), data)))
-                .collect();
+            let shown: Vec<(u64, bool, String, serde_json::Value)> =
+                placed.iter().filter_map(|one| keep(one).map(|data| (one.seq, one.event.more, one.event.name.clone(), data))).collect();
             for (at, (of, _, name, data)) in shown.iter().enumerate() {
                 let last_of_command = shown.get(at + 1).is_none_or(|next| next.0 != *of);
                 let mut event = Sse::default().event(name).data(data.to_string());

@@ -51,7 +51,12 @@ impl Core {
     ///
     /// # Errors
     /// The command's refusal, or a fault; either way it left nothing.
-    pub fn run<T, E>(&mut self, caller: &Caller, name: &'static str, command: impl FnOnce(&mut Tx<'_, '_>) -> Result<T, E>) -> Result<Ran<T>, WriteError<E>> {
+    pub fn run<T, E>(
+        &mut self,
+        caller: &Caller,
+        name: &'static str,
+        command: impl FnOnce(&mut Tx<'_, '_>) -> Result<T, E>,
+    ) -> Result<Ran<T>, WriteError<E>> {
         self.run_kept(caller, name, command, |_, _| ())
     }
 
@@ -257,13 +262,8 @@ fn settle(tx: &mut Tx<'_, '_>, wiring: &Wiring, name: &'static str) -> Result<()
     let events = std::mem::take(&mut tx.events);
     let (seq, at, count) = (tx.seq(), tx.now(), events.len());
     for (n, event) in events.iter().enumerate() {
-        let row = StoredEvent {
-            name: event.name().to_owned(),
-            at,
-            topics: event.topics(),
-            data: json_text(&event.data()),
-            more: n + 1 < count,
-        };
+        let row =
+            StoredEvent { name: event.name().to_owned(), at, topics: event.topics(), data: json_text(&event.data()), more: n + 1 < count };
         EVENTS.put(tx, &(seq, n as u32), &row);
     }
     Ok(())

@@ -40,7 +40,9 @@ impl EngineOptions {
     /// For a product: exits with [`writer::EXIT_NOT_DURABLE`] if the log cannot be made durable.
     pub fn new(storage: Options, clock: Arc<dyn Clock>, sandbox: bool) -> Self {
         let on_fatal = |why: &str| {
-            tracing::error!("medina stops: {why}. Nothing unacknowledged was promised; start it again and it recovers from what the disk has.");
+            tracing::error!(
+                "medina stops: {why}. Nothing unacknowledged was promised; start it again and it recovers from what the disk has."
+            );
             eprintln!("medina: stopped: {why}. Start it again: it recovers from what the disk has.");
             std::process::exit(writer::EXIT_NOT_DURABLE);
         };
@@ -81,10 +83,18 @@ impl Engine {
     ///
     /// # Errors
     /// [`OpenError`]: why the folder does not open.
-    pub fn start(disk: Arc<dyn Disk>, dir: &Path, options: EngineOptions, wiring: Wiring, authorize: Arc<dyn Authorize>) -> Result<Self, OpenError> {
+    pub fn start(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: EngineOptions,
+        wiring: Wiring,
+        authorize: Arc<dyn Authorize>,
+    ) -> Result<Self, OpenError> {
         let store = Store::open(disk, dir, options.storage)?;
         let clock = EngineClock::new(options.clock);
-        if options.sandbox && let Some(setting) = TEST_CLOCK.get(store.head(), &()) {
+        if options.sandbox
+            && let Some(setting) = TEST_CLOCK.get(store.head(), &())
+        {
             clock.set(setting);
         }
         let (queue, jobs) = bounded(options.queue_max);
@@ -96,7 +106,7 @@ impl Engine {
         let core = Core::new(store, Arc::new(wiring), authorize.clone());
         let thread = std::thread::Builder::new()
             .name("medina-writer".to_owned())
-            .spawn(move || writer::run(core, jobs, &shared))
+            .spawn(move || writer::run(core, &jobs, &shared))
             .map_err(OpenError::Io)?;
         Ok(Self(Arc::new(Inner {
             queue: Mutex::new(Some(queue)),
@@ -117,7 +127,12 @@ impl Engine {
     ///
     /// # Errors
     /// The command's refusal, or a fault; either way nothing was written.
-    pub fn write<T, E, F>(&self, caller: &Caller, name: &'static str, command: F) -> impl Future<Output = Result<Done<T>, WriteError<E>>> + use<T, E, F>
+    pub fn write<T, E, F>(
+        &self,
+        caller: &Caller,
+        name: &'static str,
+        command: F,
+    ) -> impl Future<Output = Result<Done<T>, WriteError<E>>> + use<T, E, F>
     where
         T: Send + 'static,
         E: Send + 'static,

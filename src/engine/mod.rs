@@ -27,11 +27,11 @@ pub mod tx;
 pub mod wiring;
 pub mod writer;
 
+pub use self::core::{Core, Ran};
 pub use attention::Attention;
 pub use background::Background;
 pub use caller::{Caller, Principal, UserId, UserTag};
 pub use clock::EngineClock;
-pub use self::core::{Core, Ran};
 pub use decision::{Attribute, Authorize, Decision, Denied, Question, Resource};
 pub use effect::{Answered, Effect, EffectId, SentEffect};
 pub use event::{Event, StoredEvent};

@@ -210,7 +210,11 @@ async fn answer_effect(engine: &Engine, sent: SentEffect, answer: Answered) -> R
         // A handler that fails must not lose the answer for ever nor block its lane: it counts as a failed try.
         Err(fault) => {
             let why = DeliveryError::Retry(format!("the answer could not be taken: {fault}"));
-            core.run(&Caller::system("outbox"), "outbox.failed", |tx| record_failure(tx, &sent, &why)).map(|ran| Ran { value: (), seq: ran.seq, replayed: false })
+            core.run(&Caller::system("outbox"), "outbox.failed", |tx| record_failure(tx, &sent, &why)).map(|ran| Ran {
+                value: (),
+                seq: ran.seq,
+                replayed: false,
+            })
         }
     });
     outcome.await.map(drop).map_err(flatten)

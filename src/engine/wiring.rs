@@ -37,12 +37,20 @@ impl Wiring {
     }
 
     /// What a timer of `kind` does when it is due.
-    pub fn timer(&mut self, kind: &'static str, handle: impl Fn(&mut Tx<'_, '_>, &FiredTimer) -> Result<(), Fault> + Send + Sync + 'static) {
+    pub fn timer(
+        &mut self,
+        kind: &'static str,
+        handle: impl Fn(&mut Tx<'_, '_>, &FiredTimer) -> Result<(), Fault> + Send + Sync + 'static,
+    ) {
         assert!(self.timers.insert(kind, Box::new(handle)).is_none(), "the timer kind {kind} has two handlers");
     }
 
     /// What happens when `destination` has answered an effect, or will not.
-    pub fn answer(&mut self, destination: &'static str, handle: impl Fn(&mut Tx<'_, '_>, &SentEffect, &Answered) -> Result<(), Fault> + Send + Sync + 'static) {
+    pub fn answer(
+        &mut self,
+        destination: &'static str,
+        handle: impl Fn(&mut Tx<'_, '_>, &SentEffect, &Answered) -> Result<(), Fault> + Send + Sync + 'static,
+    ) {
         assert!(self.answers.insert(destination, Box::new(handle)).is_none(), "the destination {destination} has two handlers");
     }
 

@@ -51,7 +51,7 @@ struct Folder {
 }
 
 /// Runs until the queue's senders are gone; folds what is left.
-pub fn run(mut core: Core, queue: Receiver<Job>, shared: &Shared) {
+pub fn run(mut core: Core, queue: &Receiver<Job>, shared: &Shared) {
     let folder = spawn_folder();
     let mut answers: Vec<Answer> = Vec::new();
     let mut last_fold = Instant::now();
@@ -63,7 +63,7 @@ pub fn run(mut core: Core, queue: Receiver<Job>, shared: &Shared) {
         let busy_until = core.store.is_full();
         let wait = if sweeping { Duration::ZERO } else { until_next_timer(&core, shared.clock.now()) };
         // While the recent layer is full only the fold's end is awaited: commands queue, then the door answers 503.
-        let commands = if busy_until { &never() } else { &queue };
+        let commands = if busy_until { &never() } else { queue };
         select_biased! {
             recv(folder.done) -> done => match done {
                 Ok(Ok(done)) => match core.store.finish_fold(done) {
@@ -112,7 +112,9 @@ pub fn run(mut core: Core, queue: Receiver<Job>, shared: &Shared) {
         }
         shared.full.store(core.store.is_full(), Ordering::Release);
         let aged = last_fold.elapsed() >= FOLD_AGE && core.store.recent_bytes() > 0;
-        if (core.store.fold_due() || aged) && let Some(job) = core.store.fold_job() {
+        if (core.store.fold_due() || aged)
+            && let Some(job) = core.store.fold_job()
+        {
             shared.stats.folds.fetch_add(1, Ordering::Relaxed);
             last_fold = Instant::now();
             if folder.jobs.send(job).is_err() {

@@ -77,11 +77,7 @@ pub struct Report {
 /// # Errors
 /// All violations that were found. A courier's walk stops where it no longer makes sense, so that one fault is not told ten times.
 pub fn check(instance: &Instance, solution: &Solution) -> Result<Report, Vec<Violation>> {
-    let mut checker = Checker {
-        instance,
-        violations: Vec::new(),
-        report: Report::default(),
-    };
+    let mut checker = Checker { instance, violations: Vec::new(), report: Report::default() };
     checker.ids(solution);
     if checker.violations.is_empty() {
         checker.assignments(&solution.assignments);
@@ -89,25 +85,14 @@ pub fn check(instance: &Instance, solution: &Solution) -> Result<Report, Vec<Vio
         checker.blocks(&solution.moves);
     }
     // The walk needs sound assignments and rows to compare with.
-    if checker
-        .violations
-        .iter()
-        .all(|violation| TIMES_ONLY.contains(&violation.rule))
-    {
+    if checker.violations.iter().all(|violation| TIMES_ONLY.contains(&violation.rule)) {
         checker.walks(solution);
     }
     if !checker.violations.is_empty() {
         return Err(checker.violations);
     }
-    let served: HashSet<&str> = solution
-        .orders
-        .iter()
-        .map(|row| row.order.as_str())
-        .collect();
-    let left = instance
-        .orders
-        .iter()
-        .filter(|order| !served.contains(order.id.as_str()));
+    let served: HashSet<&str> = solution.orders.iter().map(|row| row.order.as_str()).collect();
+    let left = instance.orders.iter().filter(|order| !served.contains(order.id.as_str()));
     checker.report.undelivered = left.map(|order| order.id.clone()).collect();
     checker.report.delivered = served.len();
     checker.report.assignments = solution.assignments.len();
@@ -115,12 +100,7 @@ pub fn check(instance: &Instance, solution: &Solution) -> Result<Report, Vec<Vio
 }
 
 /// Rules whose breach leaves the structure whole.
-const TIMES_ONLY: [Rule; 4] = [
-    Rule::NotBeforePlacement,
-    Rule::AssignedBeforePickup,
-    Rule::PickupWhenReady,
-    Rule::PickupInShift,
-];
+const TIMES_ONLY: [Rule; 4] = [Rule::NotBeforePlacement, Rule::AssignedBeforePickup, Rule::PickupWhenReady, Rule::PickupInShift];
 
 struct Checker<'a> {
     instance: &'a Instance,
@@ -131,10 +111,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn require(&mut self, rule: Rule, holds: bool, detail: impl FnOnce() -> String) -> bool {
         if !holds {
-            self.violations.push(Violation {
-                rule,
-                detail: detail(),
-            });
+            self.violations.push(Violation { rule, detail: detail() });
         }
         holds
     }
@@ -142,139 +119,76 @@ impl Checker<'_> {
     fn ids(&mut self, solution: &Solution) {
         let instance = self.instance;
         let mut known = |id: &str, kind: &str, fits: fn(Place) -> bool| {
-            self.require(Rule::KnownIds, instance.place(id).is_some_and(fits), || {
-                format!("{id} is no {kind}")
-            });
+            self.require(Rule::KnownIds, instance.place(id).is_some_and(fits), || format!("{id} is no {kind}"));
         };
         let is_courier = |place| matches!(place, Place::Courier(_));
         let is_order = |place| matches!(place, Place::Order(_));
         let is_stop = |place| !matches!(place, Place::Courier(_));
-        for Assignment {
-            courier, orders, ..
-        } in &solution.assignments
-        {
+        for Assignment { courier, orders, .. } in &solution.assignments {
             known(courier, "courier", is_courier);
-            orders
-                .iter()
-                .for_each(|order| known(order, "order", is_order));
+            orders.iter().for_each(|order| known(order, "order", is_order));
         }
         for Delivery { order, courier, .. } in &solution.orders {
             known(order, "order", is_order);
             known(courier, "courier", is_courier);
         }
-        for Move {
-            courier,
-            origin,
-            destination,
-            ..
-        } in &solution.moves
-        {
+        for Move { courier, origin, destination, .. } in &solution.moves {
             known(courier, "courier", is_courier);
-            origin
-                .iter()
-                .chain([destination])
-                .for_each(|id| known(id, "restaurant or order", is_stop));
+            origin.iter().chain([destination]).for_each(|id| known(id, "restaurant or order", is_stop));
         }
     }
 
     fn assignments(&mut self, assignments: &[Assignment]) {
         let instance = self.instance;
         let mut seen = HashSet::new();
-        for Assignment {
-            assigned_s,
-            pickup_s,
-            courier,
-            orders,
-        } in assignments
-        {
+        for Assignment { assigned_s, pickup_s, courier, orders } in assignments {
             for id in orders {
-                self.require(Rule::AssignedOnce, seen.insert(id), || {
-                    format!("{id} is assigned again")
-                });
+                self.require(Rule::AssignedOnce, seen.insert(id), || format!("{id} is assigned again"));
             }
             let orders: Vec<_> = orders.iter().map(|id| order(instance, id)).collect();
             let Some(first) = orders.first() else {
-                self.require(Rule::OneRestaurant, false, || {
-                    format!("an assignment of {courier} has no order")
-                });
+                self.require(Rule::OneRestaurant, false, || format!("an assignment of {courier} has no order"));
                 continue;
             };
             for order in &orders {
                 let id = &order.id;
-                self.require(
-                    Rule::OneRestaurant,
-                    order.restaurant == first.restaurant,
-                    || format!("{id} and {} are of two restaurants", first.id),
-                );
-                self.require(
-                    Rule::NotBeforePlacement,
-                    *assigned_s >= order.placed_s,
-                    || {
-                        format!(
-                            "{id} is assigned at {}, placed at {}",
-                            clock(*assigned_s),
-                            clock(order.placed_s)
-                        )
-                    },
-                );
+                self.require(Rule::OneRestaurant, order.restaurant == first.restaurant, || {
+                    format!("{id} and {} are of two restaurants", first.id)
+                });
+                self.require(Rule::NotBeforePlacement, *assigned_s >= order.placed_s, || {
+                    format!("{id} is assigned at {}, placed at {}", clock(*assigned_s), clock(order.placed_s))
+                });
                 self.require(Rule::PickupWhenReady, *pickup_s >= order.ready_s, || {
-                    format!(
-                        "{id} is picked up at {}, ready at {}",
-                        clock(*pickup_s),
-                        clock(order.ready_s)
-                    )
+                    format!("{id} is picked up at {}, ready at {}", clock(*pickup_s), clock(order.ready_s))
                 });
             }
             self.require(Rule::AssignedBeforePickup, assigned_s <= pickup_s, || {
-                format!(
-                    "{} is picked up at {}, assigned at {}",
-                    first.id,
-                    clock(*pickup_s),
-                    clock(*assigned_s)
-                )
+                format!("{} is picked up at {}, assigned at {}", first.id, clock(*pickup_s), clock(*assigned_s))
             });
             let off_s = instance.couriers[index(instance, courier)].off_s;
             self.require(Rule::PickupInShift, *pickup_s <= off_s, || {
-                format!(
-                    "{courier} picks {} up at {}, is off at {}",
-                    first.id,
-                    clock(*pickup_s),
-                    clock(off_s)
-                )
+                format!("{courier} picks {} up at {}, is off at {}", first.id, clock(*pickup_s), clock(off_s))
             });
         }
     }
 
     fn rows(&mut self, solution: &Solution) {
         let instance = self.instance;
-        let assigned: HashMap<&str, &Assignment> = solution
-            .assignments
-            .iter()
-            .flat_map(|a| a.orders.iter().map(move |id| (id.as_str(), a)))
-            .collect();
+        let assigned: HashMap<&str, &Assignment> =
+            solution.assignments.iter().flat_map(|a| a.orders.iter().map(move |id| (id.as_str(), a))).collect();
         let mut seen = HashSet::new();
         for row in &solution.orders {
             let id = row.order.as_str();
-            self.require(Rule::RowsFit, seen.insert(id), || {
-                format!("{id} has two rows")
-            });
+            self.require(Rule::RowsFit, seen.insert(id), || format!("{id} has two rows"));
             let known = order(instance, id);
-            self.require(
-                Rule::RowsFit,
-                (row.placed_s, row.ready_s) == (known.placed_s, known.ready_s),
-                || format!("the row of {id} has another placement or ready time than the instance"),
-            );
-            let fits = assigned
-                .get(id)
-                .is_some_and(|a| a.courier == row.courier && a.pickup_s == row.pickup_s);
-            self.require(Rule::RowsFit, fits, || {
-                format!("the row of {id} has no assignment with its courier and pickup")
+            self.require(Rule::RowsFit, (row.placed_s, row.ready_s) == (known.placed_s, known.ready_s), || {
+                format!("the row of {id} has another placement or ready time than the instance")
             });
+            let fits = assigned.get(id).is_some_and(|a| a.courier == row.courier && a.pickup_s == row.pickup_s);
+            self.require(Rule::RowsFit, fits, || format!("the row of {id} has no assignment with its courier and pickup"));
         }
         for id in assigned.keys() {
-            self.require(Rule::RowsFit, seen.contains(id), || {
-                format!("{id} is assigned and has no row")
-            });
+            self.require(Rule::RowsFit, seen.contains(id), || format!("{id} is assigned and has no row"));
         }
     }
 
@@ -282,39 +196,18 @@ impl Checker<'_> {
         let mut seen = HashSet::new();
         for block in moves.chunk_by(|a, b| a.courier == b.courier) {
             let courier = &block[0].courier;
-            self.require(Rule::OneBlock, seen.insert(courier), || {
-                format!("{courier} has two blocks")
-            });
+            self.require(Rule::OneBlock, seen.insert(courier), || format!("{courier} has two blocks"));
         }
     }
 
     fn walks(&mut self, solution: &Solution) {
-        let dropoffs: HashMap<&str, i64> = solution
-            .orders
-            .iter()
-            .map(|row| (row.order.as_str(), row.dropoff_s))
-            .collect();
+        let dropoffs: HashMap<&str, i64> = solution.orders.iter().map(|row| (row.order.as_str(), row.dropoff_s)).collect();
         for (index, courier) in self.instance.couriers.iter().enumerate() {
             let of_courier = |id: &String| *id == courier.id;
-            let moves: Vec<&Move> = solution
-                .moves
-                .iter()
-                .filter(|leg| of_courier(&leg.courier))
-                .collect();
-            let mut work: Vec<&Assignment> = solution
-                .assignments
-                .iter()
-                .filter(|a| of_courier(&a.courier))
-                .collect();
+            let moves: Vec<&Move> = solution.moves.iter().filter(|leg| of_courier(&leg.courier)).collect();
+            let mut work: Vec<&Assignment> = solution.assignments.iter().filter(|a| of_courier(&a.courier)).collect();
             work.sort_by_key(|assignment| assignment.pickup_s);
-            let walker = Walker {
-                checker: self,
-                courier: index,
-                moves: &moves,
-                next: 0,
-                at: None,
-                free_s: courier.on_s,
-            };
+            let walker = Walker { checker: self, courier: index, moves: &moves, next: 0, at: None, free_s: courier.on_s };
             // `None` is a walk that stopped at a violation; it has been noted.
             let _ = walker.walk(&work, &dropoffs);
         }

@@ -84,63 +84,29 @@ impl Instance {
         parameters: Parameters,
     ) -> Result<Self, ReadError> {
         let refuse = |why: String| Err(ReadError::Inconsistent(why));
-        let ids = (orders
-            .iter()
-            .enumerate()
-            .map(|(i, order)| (&order.id, Place::Order(i))))
-        .chain(
-            couriers
-                .iter()
-                .enumerate()
-                .map(|(i, courier)| (&courier.id, Place::Courier(i))),
-        )
-        .chain(
-            restaurants
-                .iter()
-                .enumerate()
-                .map(|(i, restaurant)| (&restaurant.id, Place::Restaurant(i))),
-        );
+        let ids = (orders.iter().enumerate().map(|(i, order)| (&order.id, Place::Order(i))))
+            .chain(couriers.iter().enumerate().map(|(i, courier)| (&courier.id, Place::Courier(i))))
+            .chain(restaurants.iter().enumerate().map(|(i, restaurant)| (&restaurant.id, Place::Restaurant(i))));
         let mut places = HashMap::new();
         for (id, place) in ids {
             if places.insert(id.clone(), place).is_some() {
                 return refuse(format!("the id {id:?} stands for two things"));
             }
         }
-        if let Some(order) = orders
-            .iter()
-            .find(|order| order.restaurant >= restaurants.len())
-        {
+        if let Some(order) = orders.iter().find(|order| order.restaurant >= restaurants.len()) {
             return refuse(format!("order {} is of no restaurant", order.id));
         }
         if let Some(courier) = couriers.iter().find(|courier| courier.off_s < courier.on_s) {
-            return refuse(format!(
-                "the shift of courier {} ends before it begins",
-                courier.id
-            ));
+            return refuse(format!("the shift of courier {} ends before it begins", courier.id));
         }
-        let Parameters {
-            meters_per_minute,
-            pickup_service_s,
-            dropoff_service_s,
-            ..
-        } = parameters;
-        if [pickup_service_s, dropoff_service_s]
-            .iter()
-            .any(|service_s| *service_s < 0 || service_s % 60 != 0)
-        {
+        let Parameters { meters_per_minute, pickup_service_s, dropoff_service_s, .. } = parameters;
+        if [pickup_service_s, dropoff_service_s].iter().any(|service_s| *service_s < 0 || service_s % 60 != 0) {
             return refuse("service times must be whole minutes".into());
         }
         if !(meters_per_minute.is_finite() && meters_per_minute > 0.0) {
             return refuse("meters_per_minute must be above zero".into());
         }
-        Ok(Self {
-            name: name.into(),
-            orders,
-            couriers,
-            restaurants,
-            parameters,
-            places,
-        })
+        Ok(Self { name: name.into(), orders, couriers, restaurants, parameters, places })
     }
 
     /// Reads a folder with `orders.txt`, `couriers.txt`, `restaurants.txt` and `instance_parameters.txt`; its last part is the name.
@@ -154,18 +120,9 @@ impl Instance {
         let mut restaurants = Vec::new();
         let mut known = HashMap::new();
         for [id, x, y] in tabbed(file, &text, ["restaurant", "x", "y"])? {
-            let at = Point {
-                x: x.number("metres")?,
-                y: y.number("metres")?,
-            };
-            restaurants.push(Restaurant {
-                id: id.id()?.into(),
-                at,
-            });
-            if known
-                .insert(id.text.to_owned(), restaurants.len() - 1)
-                .is_some()
-            {
+            let at = Point { x: x.number("metres")?, y: y.number("metres")? };
+            restaurants.push(Restaurant { id: id.id()?.into(), at });
+            if known.insert(id.text.to_owned(), restaurants.len() - 1).is_some() {
                 return Err(id.fault("an id that was not used before"));
             }
         }
@@ -173,28 +130,13 @@ impl Instance {
         let file = "orders.txt";
         let text = load(folder, file)?;
         let mut orders = Vec::new();
-        for [id, x, y, placed, restaurant, ready] in tabbed(
-            file,
-            &text,
-            [
-                "order",
-                "x",
-                "y",
-                "placement_time",
-                "restaurant",
-                "ready_time",
-            ],
-        )? {
+        for [id, x, y, placed, restaurant, ready] in tabbed(file, &text, ["order", "x", "y", "placement_time", "restaurant", "ready_time"])?
+        {
             orders.push(Order {
                 id: id.id()?.into(),
-                at: Point {
-                    x: x.number("metres")?,
-                    y: y.number("metres")?,
-                },
+                at: Point { x: x.number("metres")?, y: y.number("metres")? },
                 placed_s: placed.whole_minutes()?,
-                restaurant: *known
-                    .get(restaurant.text)
-                    .ok_or_else(|| restaurant.fault("an id of restaurants.txt"))?,
+                restaurant: *known.get(restaurant.text).ok_or_else(|| restaurant.fault("an id of restaurants.txt"))?,
                 ready_s: ready.whole_minutes()?,
             });
         }
@@ -202,15 +144,10 @@ impl Instance {
         let file = "couriers.txt";
         let text = load(folder, file)?;
         let mut couriers = Vec::new();
-        for [id, x, y, on, off] in
-            tabbed(file, &text, ["courier", "x", "y", "on_time", "off_time"])?
-        {
+        for [id, x, y, on, off] in tabbed(file, &text, ["courier", "x", "y", "on_time", "off_time"])? {
             let courier = Courier {
                 id: id.id()?.into(),
-                at: Point {
-                    x: x.number("metres")?,
-                    y: y.number("metres")?,
-                },
+                at: Point { x: x.number("metres")?, y: y.number("metres")? },
                 on_s: on.whole_minutes()?,
                 off_s: off.whole_minutes()?,
             };
@@ -220,16 +157,8 @@ impl Instance {
             couriers.push(courier);
         }
 
-        let name = folder
-            .file_name()
-            .map_or_else(|| ".".into(), |name| name.to_string_lossy().into_owned());
-        Self::new(
-            name,
-            orders,
-            couriers,
-            restaurants,
-            read_parameters(folder)?,
-        )
+        let name = folder.file_name().map_or_else(|| ".".into(), |name| name.to_string_lossy().into_owned());
+        Self::new(name, orders, couriers, restaurants, read_parameters(folder)?)
     }
 
     /// Where a thing with this id is.
@@ -293,12 +222,7 @@ impl Instance {
     }
 
     fn reachable(&self, order: usize, leaves_s: impl Fn(&Courier) -> i64) -> bool {
-        let Order {
-            restaurant,
-            placed_s,
-            ready_s,
-            ..
-        } = self.orders[order];
+        let Order { restaurant, placed_s, ready_s, .. } = self.orders[order];
         self.couriers.iter().enumerate().any(|(index, courier)| {
             let travel_s = self.travel_s(Place::Courier(index), Place::Restaurant(restaurant));
             let served_s = leaves_s(courier) + travel_s + self.parameters.pickup_service_s / 2;
@@ -321,10 +245,7 @@ fn read_parameters(folder: &Path) -> Result<Parameters, ReadError> {
     ];
     let rows = tabbed(file, &text, columns)?;
     let [[speed, pickup, dropoff, target, maximum, per_order, per_hour]] = rows[..] else {
-        return Err(ReadError::Inconsistent(format!(
-            "{file}: expected one row under the header, found {}",
-            rows.len()
-        )));
+        return Err(ReadError::Inconsistent(format!("{file}: expected one row under the header, found {}", rows.len())));
     };
     let meters_per_minute = speed.number("metres a minute")?;
     if meters_per_minute <= 0.0 {

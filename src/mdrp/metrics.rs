@@ -53,11 +53,7 @@ pub fn measure(instance: &Instance, solution: &Solution) -> Metrics {
 
     let work = Work::of(instance, solution);
     let pay_total_cents = half_even(work.pay_in_3600ths, 3600);
-    let bundled: usize = solution
-        .assignments
-        .iter()
-        .map(|assignment| assignment.orders.len())
-        .sum();
+    let bundled: usize = solution.assignments.iter().map(|assignment| assignment.orders.len()).sum();
     Metrics {
         instance: instance.name.clone(),
         orders: instance.orders.len(),
@@ -65,15 +61,8 @@ pub fn measure(instance: &Instance, solution: &Solution) -> Metrics {
         undelivered: instance.orders.len().saturating_sub(delivered),
         click_to_door_mean: minutes_mean(click_to_door.iter().sum()),
         click_to_door_p90: percentile(&click_to_door, 0.9) / 60.0,
-        click_to_door_max: click_to_door
-            .last()
-            .map_or(f64::NAN, |took_s| *took_s as f64 / 60.0),
-        overage_mean: minutes_mean(
-            click_to_door[in_time..]
-                .iter()
-                .map(|took_s| took_s - parameters.target_s)
-                .sum(),
-        ),
+        click_to_door_max: click_to_door.last().map_or(f64::NAN, |took_s| *took_s as f64 / 60.0),
+        overage_mean: minutes_mean(click_to_door[in_time..].iter().map(|took_s| took_s - parameters.target_s).sum()),
         ready_to_door_mean: minutes_mean(rows().map(|row| row.dropoff_s - row.ready_s).sum()),
         ready_to_pickup_mean: minutes_mean(rows().map(|row| row.pickup_s - row.ready_s).sum()),
         utilisation: work.utilisation,
@@ -81,10 +70,7 @@ pub fn measure(instance: &Instance, solution: &Solution) -> Metrics {
         pay_per_order: pay_total_cents as f64 / 100.0 / delivered as f64,
         orders_per_bundle: bundled as f64 / solution.assignments.len() as f64,
         within_target: in_time as f64 / instance.orders.len() as f64,
-        over_maximum: click_to_door
-            .iter()
-            .filter(|took_s| **took_s > parameters.maximum_s)
-            .count(),
+        over_maximum: click_to_door.iter().filter(|took_s| **took_s > parameters.maximum_s).count(),
     }
 }
 
@@ -106,10 +92,7 @@ impl Work {
             let Some(courier) = courier(&leg.courier) else {
                 continue;
             };
-            let from = leg
-                .origin
-                .as_ref()
-                .map_or(Some(Place::Courier(courier)), |id| instance.place(id));
+            let from = leg.origin.as_ref().map_or(Some(Place::Courier(courier)), |id| instance.place(id));
             if let (Some(from), Some(to)) = (from, instance.place(&leg.destination)) {
                 busy_s[courier] += instance.travel_s(from, to);
             }
@@ -122,26 +105,16 @@ impl Work {
             busy_s[courier] += parameters.pickup_service_s + parameters.dropoff_service_s * orders;
             carried[courier] += orders;
         }
-        let shifts_s = instance
-            .couriers
-            .iter()
-            .map(|courier| courier.off_s - courier.on_s);
-        let shares = shifts_s
-            .clone()
-            .zip(&busy_s)
-            .map(|(shift_s, busy_s)| match shift_s {
-                0 => 0.0,
-                shift_s => *busy_s as f64 / shift_s as f64,
-            });
+        let shifts_s = instance.couriers.iter().map(|courier| courier.off_s - courier.on_s);
+        let shares = shifts_s.clone().zip(&busy_s).map(|(shift_s, busy_s)| match shift_s {
+            0 => 0.0,
+            shift_s => *busy_s as f64 / shift_s as f64,
+        });
         let pays = shifts_s.zip(&carried).map(|(shift_s, orders)| {
-            let for_orders =
-                3600 * i128::from(parameters.pay_per_order_cents) * i128::from(*orders);
+            let for_orders = 3600 * i128::from(parameters.pay_per_order_cents) * i128::from(*orders);
             for_orders.max(i128::from(parameters.pay_per_hour_cents) * i128::from(shift_s))
         });
-        Self {
-            utilisation: shares.sum::<f64>() / instance.couriers.len() as f64,
-            pay_in_3600ths: pays.sum(),
-        }
+        Self { utilisation: shares.sum::<f64>() / instance.couriers.len() as f64, pay_in_3600ths: pays.sum() }
     }
 }
 
@@ -157,20 +130,15 @@ fn percentile(sorted: &[i64], share: f64) -> f64 {
         return f64::NAN;
     };
     let rank = share * last as f64;
-    let (below, above) = (
-        sorted[rank.floor() as usize] as f64,
-        sorted[rank.ceil() as usize] as f64,
-    );
+    let (below, above) = (sorted[rank.floor() as usize] as f64, sorted[rank.ceil() as usize] as f64);
     below + (above - below) * rank.fract()
 }
 
 /// Metrics as an aligned table, one row an instance; under more than one, a row of their plain means.
 pub struct Summary<'a>(pub &'a [Metrics]);
 
-const HEADINGS: [&str; 14] = [
-    "instance", "orders", "undeliv", "c2d", "p90", "max", "overage", "r2door", "r2pick", "util",
-    "pay", "pay/ord", "ord/bdl", "in-time",
-];
+const HEADINGS: [&str; 14] =
+    ["instance", "orders", "undeliv", "c2d", "p90", "max", "overage", "r2door", "r2pick", "util", "pay", "pay/ord", "ord/bdl", "in-time"];
 
 impl Metrics {
     fn numbers(&self) -> [f64; 13] {
@@ -195,33 +163,20 @@ impl Metrics {
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(days) = self;
-        let first = days
-            .iter()
-            .map(|day| day.instance.chars().count())
-            .max()
-            .unwrap_or(0)
-            .max(HEADINGS[0].len());
+        let first = days.iter().map(|day| day.instance.chars().count()).max().unwrap_or(0).max(HEADINGS[0].len());
         write!(f, "{:first$}", HEADINGS[0])?;
-        HEADINGS[1..]
-            .iter()
-            .try_for_each(|heading| write!(f, " {heading:>8}"))?;
+        HEADINGS[1..].iter().try_for_each(|heading| write!(f, " {heading:>8}"))?;
         let mut row = |name: &str, numbers: [f64; 13], counts: usize| {
             write!(f, "\n{name:first$}")?;
-            numbers
-                .iter()
-                .enumerate()
-                .try_for_each(|(column, number)| match number {
-                    number if number.is_nan() => write!(f, " {:>8}", "-"),
-                    number if column < 2 => write!(f, " {number:>8.counts$}"),
-                    number => write!(f, " {number:>8.2}"),
-                })
+            numbers.iter().enumerate().try_for_each(|(column, number)| match number {
+                number if number.is_nan() => write!(f, " {:>8}", "-"),
+                number if column < 2 => write!(f, " {number:>8.counts$}"),
+                number => write!(f, " {number:>8.2}"),
+            })
         };
-        days.iter()
-            .try_for_each(|day| row(&day.instance, day.numbers(), 0))?;
+        days.iter().try_for_each(|day| row(&day.instance, day.numbers(), 0))?;
         if days.len() > 1 {
-            let mean = std::array::from_fn(|i| {
-                days.iter().map(|day| day.numbers()[i]).sum::<f64>() / days.len() as f64
-            });
+            let mean = std::array::from_fn(|i| days.iter().map(|day| day.numbers()[i]).sum::<f64>() / days.len() as f64);
             row("mean", mean, 1)?;
         }
         Ok(())

@@ -36,11 +36,7 @@ impl Trip {
     /// Where the courier stands afterwards: at the last door, or (an empty bundle) at the restaurant.
     #[must_use]
     pub fn end(&self) -> Place {
-        self.stops
-            .last()
-            .map_or(Place::Restaurant(self.restaurant), |stop| {
-                Place::Order(stop.order)
-            })
+        self.stops.last().map_or(Place::Restaurant(self.restaurant), |stop| Place::Order(stop.order))
     }
 
     /// Whether `courier` may do it: not away before the shift, no pickup after it. Drop-offs may be later.
@@ -61,10 +57,7 @@ pub fn arrival_s(instance: &Instance, from: Place, depart_s: i64, to: Place) -> 
 #[must_use]
 pub fn pickup_s(instance: &Instance, arrive_s: i64, assigned_s: i64, orders: &[usize]) -> i64 {
     let served_s = arrive_s + instance.parameters.pickup_service_s / 2;
-    orders
-        .iter()
-        .map(|order| instance.orders[*order].ready_s)
-        .fold(served_s.max(assigned_s), i64::max)
+    orders.iter().map(|order| instance.orders[*order].ready_s).fold(served_s.max(assigned_s), i64::max)
 }
 
 /// The drop-offs, in sequence, of a courier who leaves the restaurant at `leave_s`; and when the courier is free.
@@ -74,12 +67,7 @@ pub fn stops(instance: &Instance, leave_s: i64, bundle: &Bundle) -> (Vec<Stop>, 
     let (mut at, mut free_s) = (Place::Restaurant(bundle.restaurant), leave_s);
     let stops = bundle.orders.iter().map(|&order| {
         let arrive_s = arrival_s(instance, at, free_s, Place::Order(order));
-        let stop = Stop {
-            order,
-            depart_s: free_s,
-            arrive_s,
-            dropoff_s: arrive_s + half_s,
-        };
+        let stop = Stop { order, depart_s: free_s, arrive_s, dropoff_s: arrive_s + half_s };
         (at, free_s) = (Place::Order(order), stop.dropoff_s + half_s);
         stop
     });
@@ -88,43 +76,18 @@ pub fn stops(instance: &Instance, leave_s: i64, bundle: &Bundle) -> (Vec<Stop>, 
 
 /// The whole trip of a courier who stands at `from`, is told at `assigned_s` and leaves at `depart_s`.
 #[must_use]
-pub fn trip(
-    instance: &Instance,
-    from: Place,
-    assigned_s: i64,
-    depart_s: i64,
-    bundle: &Bundle,
-) -> Trip {
-    let arrive_s = arrival_s(
-        instance,
-        from,
-        depart_s,
-        Place::Restaurant(bundle.restaurant),
-    );
+pub fn trip(instance: &Instance, from: Place, assigned_s: i64, depart_s: i64, bundle: &Bundle) -> Trip {
+    let arrive_s = arrival_s(instance, from, depart_s, Place::Restaurant(bundle.restaurant));
     let pickup_s = pickup_s(instance, arrive_s, assigned_s, &bundle.orders);
     let leave_s = pickup_s + instance.parameters.pickup_service_s / 2;
     let (stops, end_s) = stops(instance, leave_s, bundle);
-    Trip {
-        from,
-        restaurant: bundle.restaurant,
-        depart_s,
-        arrive_s,
-        pickup_s,
-        leave_s,
-        stops,
-        end_s,
-    }
+    Trip { from, restaurant: bundle.restaurant, depart_s, arrive_s, pickup_s, leave_s, stops, end_s }
 }
 
 /// The latest departure from `from` that picks up the moment all of the bundle is ready.
 #[must_use]
 pub fn just_in_time_s(instance: &Instance, from: Place, bundle: &Bundle) -> i64 {
-    let ready_s = bundle
-        .orders
-        .iter()
-        .map(|order| instance.orders[*order].ready_s)
-        .max()
-        .unwrap_or(i64::MIN);
+    let ready_s = bundle.orders.iter().map(|order| instance.orders[*order].ready_s).max().unwrap_or(i64::MIN);
     let way_s = instance.travel_s(from, Place::Restaurant(bundle.restaurant));
     ready_s.saturating_sub(way_s + instance.parameters.pickup_service_s / 2)
 }

@@ -62,19 +62,10 @@ impl Solution {
     pub fn record(&mut self, instance: &Instance, courier: usize, assigned_s: i64, trip: &Trip) {
         let id = |place| instance.id(place).to_owned();
         let courier = id(Place::Courier(courier));
-        let orders: Vec<String> = trip
-            .stops
-            .iter()
-            .map(|stop| id(Place::Order(stop.order)))
-            .collect();
+        let orders: Vec<String> = trip.stops.iter().map(|stop| id(Place::Order(stop.order))).collect();
         let mut leg = |depart_s, from, to| {
             let origin = (!matches!(from, Place::Courier(_))).then(|| id(from));
-            self.moves.push(Move {
-                courier: courier.clone(),
-                depart_s,
-                origin,
-                destination: id(to),
-            });
+            self.moves.push(Move { courier: courier.clone(), depart_s, origin, destination: id(to) });
         };
         let mut at = Place::Restaurant(trip.restaurant);
         leg(trip.depart_s, trip.from, at);
@@ -93,12 +84,7 @@ impl Solution {
                 courier: courier.clone(),
             }
         }));
-        self.assignments.push(Assignment {
-            assigned_s,
-            pickup_s: trip.pickup_s,
-            courier,
-            orders,
-        });
+        self.assignments.push(Assignment { assigned_s, pickup_s: trip.pickup_s, courier, orders });
     }
 
     /// Puts everything in the order of the files: assignments by time, orders and couriers as in the instance, moves by time.
@@ -107,11 +93,9 @@ impl Solution {
             Some(Place::Order(index) | Place::Courier(index) | Place::Restaurant(index)) => index,
             None => usize::MAX,
         };
-        self.assignments
-            .sort_by_key(|assignment| (assignment.assigned_s, rank(&assignment.courier)));
+        self.assignments.sort_by_key(|assignment| (assignment.assigned_s, rank(&assignment.courier)));
         self.orders.sort_by_key(|delivery| rank(&delivery.order));
-        self.moves
-            .sort_by_key(|leg| (rank(&leg.courier), leg.depart_s));
+        self.moves.sort_by_key(|leg| (rank(&leg.courier), leg.depart_s));
     }
 
     /// Writes the three files into `folder`, which is made if it is not there.
@@ -120,59 +104,23 @@ impl Solution {
     /// What the file system says.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         let mut assignments = "assignment_time pickup_time courier orders\n".to_owned();
-        for Assignment {
-            assigned_s,
-            pickup_s,
-            courier,
-            orders,
-        } in &self.assignments
-        {
+        for Assignment { assigned_s, pickup_s, courier, orders } in &self.assignments {
             let (assigned, pickup) = (minutes(*assigned_s), minutes(*pickup_s));
-            let _ = writeln!(
-                assignments,
-                "{assigned} {pickup} {courier} {}",
-                orders.join(" ")
-            );
+            let _ = writeln!(assignments, "{assigned} {pickup} {courier} {}", orders.join(" "));
         }
-        let mut deliveries =
-            "order placement_time ready_time pickup_time dropoff_time courier\n".to_owned();
-        for Delivery {
-            order,
-            placed_s,
-            ready_s,
-            pickup_s,
-            dropoff_s,
-            courier,
-        } in &self.orders
-        {
+        let mut deliveries = "order placement_time ready_time pickup_time dropoff_time courier\n".to_owned();
+        for Delivery { order, placed_s, ready_s, pickup_s, dropoff_s, courier } in &self.orders {
             let (placed, ready) = (minutes(*placed_s), minutes(*ready_s));
             let (pickup, dropoff) = (minutes(*pickup_s), minutes(*dropoff_s));
-            let _ = writeln!(
-                deliveries,
-                "{order} {placed} {ready} {pickup} {dropoff} {courier}"
-            );
+            let _ = writeln!(deliveries, "{order} {placed} {ready} {pickup} {dropoff} {courier}");
         }
         let mut moves = "courier departure_time origin destination\n".to_owned();
-        for Move {
-            courier,
-            depart_s,
-            origin,
-            destination,
-        } in &self.moves
-        {
+        for Move { courier, depart_s, origin, destination } in &self.moves {
             let origin = origin.as_deref().unwrap_or("0");
-            let _ = writeln!(
-                moves,
-                "{courier} {} {origin} {destination}",
-                minutes(*depart_s)
-            );
+            let _ = writeln!(moves, "{courier} {} {origin} {destination}", minutes(*depart_s));
         }
         std::fs::create_dir_all(folder)?;
-        for (file, text) in [
-            (ASSIGNMENTS, assignments),
-            (ORDERS, deliveries),
-            (COURIERS, moves),
-        ] {
+        for (file, text) in [(ASSIGNMENTS, assignments), (ORDERS, deliveries), (COURIERS, moves)] {
             std::fs::write(folder.join(file), text)?;
         }
         Ok(())
@@ -190,18 +138,12 @@ impl Solution {
                 assigned_s: row.cell(0, "assignment_time")?.minutes()?,
                 pickup_s: row.cell(1, "pickup_time")?.minutes()?,
                 courier: row.cell(2, "courier")?.id()?.into(),
-                orders: (3..row.words.len().max(4))
-                    .map(|i| Ok(row.cell(i, "orders")?.id()?.into()))
-                    .collect::<Result<_, ReadError>>()?,
+                orders: (3..row.words.len().max(4)).map(|i| Ok(row.cell(i, "orders")?.id()?.into())).collect::<Result<_, ReadError>>()?,
             });
         }
         let text = load(folder, ORDERS)?;
         for row in rows(ORDERS, &text) {
-            if row
-                .words
-                .get(4)
-                .is_some_and(|dropoff| matches!(*dropoff, "NA" | "nan" | "None"))
-            {
+            if row.words.get(4).is_some_and(|dropoff| matches!(*dropoff, "NA" | "nan" | "None")) {
                 continue;
             }
             solution.orders.push(Delivery {
@@ -217,11 +159,7 @@ impl Solution {
         for row in rows(COURIERS, &text) {
             let courier = row.cell(0, "courier")?.id()?;
             let origin = row.cell(2, "origin")?;
-            let origin = if origin.text == "0" || origin.text == courier {
-                None
-            } else {
-                Some(origin.id()?.to_owned())
-            };
+            let origin = if origin.text == "0" || origin.text == courier { None } else { Some(origin.id()?.to_owned()) };
             solution.moves.push(Move {
                 courier: courier.into(),
                 depart_s: row.cell(1, "departure_time")?.minutes()?,
@@ -241,24 +179,12 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn cell(&self, index: usize, column: &'a str) -> Result<Cell<'a>, ReadError> {
-        let cell = |text| Cell {
-            file: self.file,
-            line: self.line,
-            column,
-            text,
-        };
-        self.words
-            .get(index)
-            .map(|text| cell(text))
-            .ok_or_else(|| cell("").fault("a value"))
+        let cell = |text| Cell { file: self.file, line: self.line, column, text };
+        self.words.get(index).map(|text| cell(text)).ok_or_else(|| cell("").fault("a value"))
     }
 }
 
 /// The lines after the header, split at white space.
 fn rows<'a>(file: &'a str, text: &'a str) -> impl Iterator<Item = Row<'a>> {
-    lines(text).skip(1).map(move |(line, text)| Row {
-        file,
-        line,
-        words: text.split_whitespace().collect(),
-    })
+    lines(text).skip(1).map(move |(line, text)| Row { file, line, words: text.split_whitespace().collect() })
 }

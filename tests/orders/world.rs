@@ -73,7 +73,7 @@ impl World {
         let storage = Options { segment_bytes: 1 << 20, cache_bytes: 4 << 20, ..Options::with_seed([5; 32]) };
         let clock = Arc::new(ManualClock::new(NOON));
         let options = EngineOptions::new(storage, clock, true);
-        let engine = Engine::start(Arc::new(RealDisk), &dir.path().join("data"), options, wire(&people), people.policies.clone())
+        let engine = Engine::start(Arc::new(RealDisk), &dir.path().join("data"), options, wire(), people.policies.clone())
             .expect("a new folder opens");
         let [city, merchant, courier] = [1, 2, 3].map(|n: u128| n);
         let (city, merchant, courier): (CityId, MerchantId, CourierId) =

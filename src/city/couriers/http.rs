@@ -13,13 +13,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::commands::{self, NewCourier, Report};
-use super::model::{Availability, CAPACITY_MAX, COURIERS, COURIERS_BY_CITY, COURIERS_BY_ID, Courier, CourierId, Presence, Refusal, Status, Vehicle};
+use super::model::{
+    Availability, CAPACITY_MAX, COURIERS, COURIERS_BY_CITY, COURIERS_BY_ID, Courier, CourierId, Presence, Refusal, Status, Vehicle,
+};
 use super::views;
 use crate::city::answer;
 use crate::city::cities::CityId;
+use crate::city::field;
 use crate::city::patch::Patch;
 use crate::city::tracking::Tracking;
-use crate::city::field;
 use crate::edge::{Command, Ctx, P, Page, PageQuery, Path, Problem, Query};
 use crate::engine::{Question, Resource, UserId};
 
@@ -155,7 +157,8 @@ async fn list(Query(query): Query<ListQuery>, ctx: Ctx) -> Result<Json<Page<Cour
     };
     let shown = rows.filter_map(|(cursor, id, courier)| {
         let presence = views::presence(view, id);
-        let wanted = query.status.is_none_or(|status| status == courier.status) && query.presence.is_none_or(|wanted| wanted == presence.availability);
+        let wanted = query.status.is_none_or(|status| status == courier.status)
+            && query.presence.is_none_or(|wanted| wanted == presence.availability);
         wanted.then(|| (cursor, CourierView::of(id, courier, &presence)))
     });
     Ok(Json(Page::from_scan(shown, limit)))
@@ -242,7 +245,11 @@ pub struct PresenceView {
 
 fn parse_report(body: &PresenceBody) -> Result<Report, Problem> {
     let position = body.position.map(|position| position.check("/position")).transpose()?.map(Into::into);
-    let until = body.until.as_deref().map(|text| text.parse::<Timestamp>().map_err(|error| Problem::invalid("/until", "not_a_time", error.to_string()))).transpose()?;
+    let until = body
+        .until
+        .as_deref()
+        .map(|text| text.parse::<Timestamp>().map_err(|error| Problem::invalid("/until", "not_a_time", error.to_string())))
+        .transpose()?;
     Ok(Report { availability: body.status, until, position })
 }
 
@@ -268,5 +275,10 @@ async fn presence(State(tracking): State<Arc<Tracking>>, command: Command<Presen
 
 /// The routes of couriers.
 pub fn routes(tracking: Arc<Tracking>) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(me)).routes(routes!(edit)).routes(routes!(presence)).with_state(tracking)
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(me))
+        .routes(routes!(edit))
+        .routes(routes!(presence))
+        .with_state(tracking)
 }

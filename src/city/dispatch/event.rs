@@ -19,18 +19,43 @@ pub struct Happened {
 /// What it was. Whoever asked for a job follows those with its subject.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
-    OfferMade { id: OfferId, offer: Box<Offer> },
+    OfferMade {
+        id: OfferId,
+        offer: Box<Offer>,
+    },
     /// Taken back: the job or the courier is gone, or it reached nobody.
-    OfferWithdrawn { id: OfferId, courier: CourierId, subjects: Vec<u128> },
+    OfferWithdrawn {
+        id: OfferId,
+        courier: CourierId,
+        subjects: Vec<u128>,
+    },
     /// Not answered in time.
-    OfferExpired { id: OfferId, courier: CourierId, subjects: Vec<u128> },
-    OfferDeclined { id: OfferId, courier: CourierId, subjects: Vec<u128> },
+    OfferExpired {
+        id: OfferId,
+        courier: CourierId,
+        subjects: Vec<u128>,
+    },
+    OfferDeclined {
+        id: OfferId,
+        courier: CourierId,
+        subjects: Vec<u128>,
+    },
     /// A courier has it; `eta` is when the drop-off is expected.
-    Assigned { subject: u128, courier: CourierId, eta: Timestamp },
+    Assigned {
+        subject: u128,
+        courier: CourierId,
+        eta: Timestamp,
+    },
     /// The courier gave it back; another is looked for.
-    Unassigned { subject: u128, courier: CourierId, reason: String },
+    Unassigned {
+        subject: u128,
+        courier: CourierId,
+        reason: String,
+    },
     /// Nobody was found for an hour; it is on the operators' list.
-    Unassignable { subject: u128 },
+    Unassignable {
+        subject: u128,
+    },
 }
 
 fn orders(subjects: &[u128]) -> Vec<String> {
@@ -53,7 +78,9 @@ impl Event for Happened {
     fn topics(&self) -> Vec<String> {
         let courier = match &self.what {
             What::OfferMade { offer, .. } => Some(offer.courier),
-            What::OfferWithdrawn { courier, .. } | What::OfferExpired { courier, .. } | What::OfferDeclined { courier, .. } => Some(*courier),
+            What::OfferWithdrawn { courier, .. } | What::OfferExpired { courier, .. } | What::OfferDeclined { courier, .. } => {
+                Some(*courier)
+            }
             What::Assigned { courier, .. } | What::Unassigned { courier, .. } => Some(*courier),
             What::Unassignable { .. } => None,
         };
@@ -63,10 +90,14 @@ impl Event for Happened {
     fn data(&self) -> Value {
         match &self.what {
             What::OfferMade { id, offer } => json!({"courier_id": offer.courier.to_string(), "offer": OfferView::of(*id, offer)}),
-            What::OfferWithdrawn { id, courier, subjects } | What::OfferExpired { id, courier, subjects } | What::OfferDeclined { id, courier, subjects } => {
+            What::OfferWithdrawn { id, courier, subjects }
+            | What::OfferExpired { id, courier, subjects }
+            | What::OfferDeclined { id, courier, subjects } => {
                 json!({"offer_id": id.to_string(), "courier_id": courier.to_string(), "order_ids": orders(subjects)})
             }
-            What::Assigned { subject, courier, eta } => json!({"order_id": SubjectId::from_u128(*subject).to_string(), "courier_id": courier.to_string(), "eta": eta.to_string()}),
+            What::Assigned { subject, courier, eta } => {
+                json!({"order_id": SubjectId::from_u128(*subject).to_string(), "courier_id": courier.to_string(), "eta": eta.to_string()})
+            }
             What::Unassigned { subject, courier, reason } => {
                 json!({"order_id": SubjectId::from_u128(*subject).to_string(), "courier_id": courier.to_string(), "reason": reason})
             }

@@ -212,7 +212,15 @@ fn show(services: &Services, view: &View, stop: &route::Stop) -> StopView {
     // The cash is the customer's: it is due at the door.
     let at_the_door = stop.kind == route::StopKind::Dropoff;
     let cash_due = jobs::of_subject(view, stop.subject).filter(|_| at_the_door).and_then(|(_, job)| job.request.cash_due);
-    StopView { kind, order_id: SubjectId::from_u128(stop.subject), number: described.number, position: stop.point.into(), address, eta: stop.arrive_at.to_string(), cash_due }
+    StopView {
+        kind,
+        order_id: SubjectId::from_u128(stop.subject),
+        number: described.number,
+        position: stop.point.into(),
+        address,
+        eta: stop.arrive_at.to_string(),
+        cash_due,
+    }
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -277,7 +285,14 @@ impl From<Candidate> for CandidateView {
             Outcome::Outscored => ("outscored", None),
             Outcome::Excluded(why) => ("excluded", Some(why)),
         };
-        Self { courier_id: candidate.courier, features: candidate.features, score: candidate.score, outcome, why_not, reason: why_not.map(|why| why.to_string()) }
+        Self {
+            courier_id: candidate.courier,
+            features: candidate.features,
+            score: candidate.score,
+            outcome,
+            why_not,
+            reason: why_not.map(|why| why.to_string()),
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use storage::{Read, Timestamp};
 
 use super::event::{Happened, RouteChanged, What};
 use super::machine::job::{self, Command};
-use super::model::{DECISIONS, Decision, JOBS, JOBS_BY_SUBJECT, JOBS_STRANDED, Job, JobId, JobState, Pause, Refusal, Request, SubjectId, Verdict};
+use super::model::{
+    DECISIONS, Decision, JOBS, JOBS_BY_SUBJECT, JOBS_STRANDED, Job, JobId, JobState, Pause, Refusal, Request, SubjectId, Verdict,
+};
 use super::offers;
 use super::policy::Plan;
 use super::scene;
@@ -171,8 +173,17 @@ pub fn somebody_free(tx: &mut Tx, city: CityId) {
 pub fn on_look(tx: &mut Tx, timer: &FiredTimer) -> Result<(), Fault> {
     let id = JobId::from_u128(timer.subject);
     match JOBS.get(tx, &id).map(|job| job.state) {
-        Some(JobState::Waiting { pause: Some(_) }) => step(tx, id, &Command::Look).map(drop).map_err(|refusal| Fault::new(refusal.to_string())),
-        Some(JobState::Waiting { pause: None } | JobState::Offered { .. } | JobState::Assigned { .. } | JobState::Done { .. } | JobState::Withdrawn | JobState::Unassignable)
+        Some(JobState::Waiting { pause: Some(_) }) => {
+            step(tx, id, &Command::Look).map(drop).map_err(|refusal| Fault::new(refusal.to_string()))
+        }
+        Some(
+            JobState::Waiting { pause: None }
+            | JobState::Offered { .. }
+            | JobState::Assigned { .. }
+            | JobState::Done { .. }
+            | JobState::Withdrawn
+            | JobState::Unassignable,
+        )
         | None => Ok(()),
     }
 }

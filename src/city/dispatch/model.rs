@@ -98,10 +98,19 @@ pub enum Pause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobState {
     /// Looking for a courier; due now unless paused.
-    Waiting { pause: Option<(Pause, Timestamp)> },
-    Offered { offer: OfferId },
-    Assigned { courier: CourierId, picked_up: bool },
-    Done { courier: CourierId },
+    Waiting {
+        pause: Option<(Pause, Timestamp)>,
+    },
+    Offered {
+        offer: OfferId,
+    },
+    Assigned {
+        courier: CourierId,
+        picked_up: bool,
+    },
+    Done {
+        courier: CourierId,
+    },
     Withdrawn,
     Unassignable,
 }

@@ -91,7 +91,13 @@ fn why_not(tx: &Tx, jobs: &[Job], courier: CourierId, rules: &Rules) -> Option<W
 
 fn carried(job: &Job) -> Carried {
     let request = &job.request;
-    Carried { subject: request.subject, merchant: request.merchant, size: request.size, cash: request.cash_due.map_or(0, |cash| cash.amount), picked_up: false }
+    Carried {
+        subject: request.subject,
+        merchant: request.merchant,
+        size: request.size,
+        cash: request.cash_due.map_or(0, |cash| cash.amount),
+        picked_up: false,
+    }
 }
 
 fn asked(action: &'static str, id: OfferId, offer: &Offer, tx: &Tx) -> Question {

@@ -35,7 +35,12 @@ pub fn tasks(read: &(impl Read + ?Sized), presence: &Presence) -> Vec<Task> {
     let task = |(_, job): (_, Job)| {
         let picked_up = matches!(job.state, JobState::Assigned { picked_up: true, .. });
         let request = job.request;
-        Task { subject: request.subject, pickup: (!picked_up).then(|| request.pickup.point()), dropoff: request.dropoff.point(), ready_at: request.ready_at }
+        Task {
+            subject: request.subject,
+            pickup: (!picked_up).then(|| request.pickup.point()),
+            dropoff: request.dropoff.point(),
+            ready_at: request.ready_at,
+        }
     };
     presence.carries.iter().filter_map(|carried| jobs::of_subject(read, carried.subject)).map(task).collect()
 }
@@ -83,6 +88,8 @@ impl Scene for LiveScene {
 
     fn around(&self, point: Point, radius_m: u32, limit: usize) -> Vec<Person> {
         let seen = self.tracking.nearest(point, limit, f64::from(radius_m), |_| true);
-        seen.into_iter().filter_map(|seen| self.person(CourierId::from_u128(seen.id), seen.fix.point, Timestamp::from_millis(seen.fix.at_ms))).collect()
+        seen.into_iter()
+            .filter_map(|seen| self.person(CourierId::from_u128(seen.id), seen.fix.point, Timestamp::from_millis(seen.fix.at_ms)))
+            .collect()
     }
 }

@@ -44,7 +44,8 @@ pub struct Weights {
 
 /// Waiting outdoors is worth a tenth of riding, so the nearer one still goes first while it is too early for all; food that stands is worth a second a
 /// second; the promise to the customer half as much again. Fairness can outweigh a minute and a half, a bad record up to half a minute.
-pub const WEIGHTS: Weights = Weights { eta: 1_000, wait: 100, late: 1_000, over: 1_500, detour: 1_000, load: 30_000, decline: 30, idle: -50, silent: 100 };
+pub const WEIGHTS: Weights =
+    Weights { eta: 1_000, wait: 100, late: 1_000, over: 1_500, detour: 1_000, load: 30_000, decline: 30, idle: -50, silent: 100 };
 
 /// Idleness and silence beyond these count no more.
 const IDLE_S_MAX: u32 = 1_800;

@@ -22,13 +22,17 @@ pub fn live_offers(read: &(impl Read + ?Sized), courier: CourierId, now: Timesta
 /// The stored decisions about a subject, newest first.
 #[must_use]
 pub fn decisions(read: &(impl Read + ?Sized), subject: u128, limit: usize) -> Vec<(DecisionId, Decision)> {
-    DECISIONS.page(read, &DECISIONS_BY_SUBJECT, &subject, None, Direction::Backward).take(limit).map(|(_, id, decision)| (id, decision)).collect()
+    DECISIONS
+        .page(read, &DECISIONS_BY_SUBJECT, &subject, None, Direction::Backward)
+        .take(limit)
+        .map(|(_, id, decision)| (id, decision))
+        .collect()
 }
 
 /// Where a courier is to begin with: the live position, or what they last stated.
 #[must_use]
 pub fn whereabouts(tracking: &Tracking, courier: CourierId, presence: &Presence) -> Option<Point> {
-    tracking.position(courier).map(|live| live.point).or(presence.position.map(|place| place.point()))
+    tracking.position(courier).map(|live| live.point).or(presence.position.map(crate::city::place::Place::point))
 }
 
 /// A courier's way from now on; `None` if nobody knows where they are, or the city is gone.
@@ -74,7 +78,13 @@ pub fn nearby(view: &View, tracking: &Tracking, point: Point, limit: usize, want
         .map(|seen| {
             let courier = CourierId::from_u128(seen.id);
             let presence = couriers::presence(view, courier);
-            Near { courier, position: seen.fix.point, distance_m: seen.distance_m.round() as u32, availability: presence.availability, load: presence.load() }
+            Near {
+                courier,
+                position: seen.fix.point,
+                distance_m: seen.distance_m.round() as u32,
+                availability: presence.availability,
+                load: presence.load(),
+            }
         })
         .collect()
 }

@@ -358,6 +358,8 @@ mod tests {
         assert!(asked('é', Order::Rating).is_err());
     }
 
+    // One range is meant: a list of places, not their numbers.
+    #[allow(clippy::single_range_in_vec_init)]
     #[test]
     fn names_in_pieces() {
         let piece = |text: &str, matched| Piece { text: text.to_owned(), matched };

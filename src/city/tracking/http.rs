@@ -61,7 +61,10 @@ pub fn pings(body: &PingsBody) -> Result<Vec<Ping>, Problem> {
 
 fn parse(n: usize, ping: &PingBody) -> Result<Ping, Problem> {
     let point = P { lat: ping.lat, lon: ping.lon }.check(&format!("/pings/{n}"))?;
-    let at: Timestamp = ping.at.parse().map_err(|error: storage::clock::NotATime| Problem::invalid(format!("/pings/{n}/at"), "not_a_time", error.to_string()))?;
+    let at: Timestamp = ping
+        .at
+        .parse()
+        .map_err(|error: storage::clock::NotATime| Problem::invalid(format!("/pings/{n}/at"), "not_a_time", error.to_string()))?;
     Ok(Ping { point, at, accuracy_m: ping.accuracy_m, speed_mps: ping.speed_mps, heading_deg: ping.heading })
 }
 

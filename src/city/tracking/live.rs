@@ -10,10 +10,10 @@ use storage::{Read, Timestamp};
 use tokio::sync::broadcast;
 
 use super::check::{Ping, check};
-use crate::city::place::Place;
 use super::track::{TrackPoint, Trails};
 use crate::city::couriers::model::PRESENCES;
 use crate::city::couriers::{Availability, CourierId, Presence};
+use crate::city::place::Place;
 use crate::engine::Engine;
 
 /// How stale the order of a nearest search may be.
@@ -64,7 +64,12 @@ pub struct Tracking {
 
 impl Default for Tracking {
     fn default() -> Self {
-        Self { positions: Positions::new(), feed: broadcast::channel(FEED_LEN).0, trails: Mutex::default(), outdated: AtomicBool::new(false) }
+        Self {
+            positions: Positions::new(),
+            feed: broadcast::channel(FEED_LEN).0,
+            trails: Mutex::default(),
+            outdated: AtomicBool::new(false),
+        }
     }
 }
 
@@ -95,7 +100,9 @@ impl Tracking {
     fn slot(&self, courier: CourierId) -> Option<Slot> {
         let known = self.positions.lookup(courier.as_u128());
         // More couriers than slots: the rest work on, but are not found by place.
-        known.or_else(|| self.positions.insert(courier.as_u128()).inspect_err(|full| tracing::error!(%full, "a courier has no position slot")).ok())
+        known.or_else(|| {
+            self.positions.insert(courier.as_u128()).inspect_err(|full| tracing::error!(%full, "a courier has no position slot")).ok()
+        })
     }
 
     /// Puts a courier on the map where they said they are (presence), whatever the last ping was.

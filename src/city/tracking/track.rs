@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use storage::{Direction, Index, Read, Row, Table, Timestamp};
 
 use super::live::Tracking;
-use crate::city::place::Place;
 use crate::city::couriers::CourierId;
+use crate::city::place::Place;
 use crate::engine::{Caller, Engine, Fault};
 
 /// How often trails go into the log.
@@ -93,7 +93,9 @@ pub async fn sample(tracking: &Tracking, engine: &Engine) {
     let mut rows: Vec<((CourierId, Timestamp), Track)> = tracking
         .take_trails()
         .into_iter()
-        .filter_map(|(courier, Trail { subjects, points })| points.first().map(|first| ((courier, first.at), Track { subjects, points: points.clone() })))
+        .filter_map(|(courier, Trail { subjects, points })| {
+            points.first().map(|first| ((courier, first.at), Track { subjects, points: points.clone() }))
+        })
         .collect();
     while !rows.is_empty() {
         let some = rows.split_off(rows.len().saturating_sub(ROWS_MAX));

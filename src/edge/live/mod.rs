@@ -22,7 +22,12 @@ pub trait Topics: Send + Sync {
     /// 404 for a topic that is not there.
     fn resolve(&self, view: &View, caller: &Caller, topic: &str) -> Result<(String, Question), Problem>;
     /// A client's message other than `auth` and `subscribe` (a courier's pings): its answer.
-    fn message<'a>(&'a self, engine: &'a Engine, caller: &'a Caller, message: serde_json::Value) -> BoxFuture<'a, Result<serde_json::Value, Problem>>;
+    fn message<'a>(
+        &'a self,
+        engine: &'a Engine,
+        caller: &'a Caller,
+        message: serde_json::Value,
+    ) -> BoxFuture<'a, Result<serde_json::Value, Problem>>;
     /// A client began to follow a topic (an offer reaches its courier this way).
     fn followed(&self, engine: &Engine, topic: &str);
 }

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::hub::{FRAMES_BEHIND_MAX, Frame, Hub, Subscription, event_text};
 use super::Topics;
+use super::hub::{FRAMES_BEHIND_MAX, Frame, Hub, Subscription, event_text};
 use crate::edge::gate::Gate;
 use crate::edge::problem::Problem;
 use crate::edge::stream::after;
@@ -32,9 +32,16 @@ const TOO_MANY: u16 = 4429;
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Said {
-    Auth { token: String },
-    Subscribe { topic: String, since: Option<u64> },
-    Unsubscribe { topic: String },
+    Auth {
+        token: String,
+    },
+    Subscribe {
+        topic: String,
+        since: Option<u64>,
+    },
+    Unsubscribe {
+        topic: String,
+    },
     #[serde(other)]
     Other,
 }
@@ -99,7 +106,8 @@ impl Client {
     async fn tell(&mut self, frame: Frame) -> Step {
         // What was read from the rows while subscribing is not told twice. A frame names its topic, so that it finds its place.
         if let Some(seq) = frame.seq {
-            let stale = self.followed.iter().any(|(topic, place)| seq <= place.from && frame.text.contains(&format!("\"topic\":\"{topic}\"")));
+            let stale =
+                self.followed.iter().any(|(topic, place)| seq <= place.from && frame.text.contains(&format!("\"topic\":\"{topic}\"")));
             if stale {
                 return Ok(());
             }
@@ -163,7 +171,9 @@ impl Client {
         // First the place, then the rows: nothing falls between, and what is in both is told once.
         let place = self.hub.subscribe(&topic, self.queue.clone());
         let from = place.from;
-        self.send(json!({ "type": "subscribed", "topic": topic, "seq": since.unwrap_or(from) }).to_string()).await.map_err(Refused::Close)?;
+        self.send(json!({ "type": "subscribed", "topic": topic, "seq": since.unwrap_or(from) }).to_string())
+            .await
+            .map_err(Refused::Close)?;
         self.topics.followed(&self.gate.engine, &topic);
         let mut seq = since.unwrap_or(from);
         while seq < from {

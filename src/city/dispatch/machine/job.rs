@@ -13,15 +13,31 @@ pub enum Command {
     /// It will be ready at another time.
     ReadyAt(Timestamp),
     /// A dispatcher found that it is too early, or that there is nobody.
-    Pause { pause: Pause, until: Timestamp },
+    Pause {
+        pause: Pause,
+        until: Timestamp,
+    },
     /// The pause is over, or somebody came free.
     Look,
-    Offer { offer: OfferId },
+    Offer {
+        offer: OfferId,
+    },
     /// The offer ended without a yes. `why`: what is remembered of the courier, if anything.
-    Refused { offer: OfferId, courier: CourierId, why: Option<RefusedBecause> },
-    Accept { offer: OfferId, courier: CourierId },
-    PickUp { courier: CourierId },
-    Release { courier: CourierId },
+    Refused {
+        offer: OfferId,
+        courier: CourierId,
+        why: Option<RefusedBecause>,
+    },
+    Accept {
+        offer: OfferId,
+        courier: CourierId,
+    },
+    PickUp {
+        courier: CourierId,
+    },
+    Release {
+        courier: CourierId,
+    },
     Finish,
     GiveUp,
     Withdraw,
@@ -68,7 +84,9 @@ pub fn apply(job: Option<&Job>, command: &Command, now: Timestamp) -> Result<Job
             next.misses = 0;
         }
         (Command::Refused { .. } | Command::Accept { .. }, S::Offered { .. } | S::Assigned { .. }) => return Err(Refusal::Taken),
-        (&Command::PickUp { courier }, S::Assigned { courier: theirs, .. }) if courier == theirs => next.state = S::Assigned { courier, picked_up: true },
+        (&Command::PickUp { courier }, S::Assigned { courier: theirs, .. }) if courier == theirs => {
+            next.state = S::Assigned { courier, picked_up: true }
+        }
         (&Command::Release { courier }, S::Assigned { courier: theirs, .. }) if courier == theirs => {
             next.state = DUE;
             remember(&mut next, courier, Some(RefusedBecause::Released), now);

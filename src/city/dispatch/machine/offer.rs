@@ -38,7 +38,10 @@ pub fn apply(offer: Facts, command: Command, now: Timestamp) -> Result<OfferStat
         (Command::Lapse, OfferState::Made) => Err(Refusal::NotWhile("made")),
         (Command::Void, OfferState::Made) => Ok(OfferState::Withdrawn),
         (Command::Accept | Command::Decline | Command::Lapse | Command::Void, OfferState::Accepted) => Err(Refusal::Taken),
-        (Command::Accept | Command::Decline | Command::Lapse | Command::Void, OfferState::Declined | OfferState::Lapsed | OfferState::Withdrawn) => Err(Refusal::Expired),
+        (
+            Command::Accept | Command::Decline | Command::Lapse | Command::Void,
+            OfferState::Declined | OfferState::Lapsed | OfferState::Withdrawn,
+        ) => Err(Refusal::Expired),
     }
 }
 

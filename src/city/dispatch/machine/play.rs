@@ -136,7 +136,9 @@ impl City {
     fn holder(&self, n: usize) -> Option<usize> {
         match self.jobs.get(&n)?.state {
             JobState::Assigned { courier, .. } => Some(courier.as_u128() as usize),
-            JobState::Waiting { .. } | JobState::Offered { .. } | JobState::Done { .. } | JobState::Withdrawn | JobState::Unassignable => None,
+            JobState::Waiting { .. } | JobState::Offered { .. } | JobState::Done { .. } | JobState::Withdrawn | JobState::Unassignable => {
+                None
+            }
         }
     }
 
@@ -212,12 +214,22 @@ impl City {
     fn check(&self) -> Result<(), TestCaseError> {
         for (by, presence) in self.hands.iter().enumerate() {
             prop_assert!(presence.load() <= self.capacity, "courier {} carries {} of {}", by, presence.load(), self.capacity);
-            prop_assert!(presence.availability != Availability::Offline || presence.carries.is_empty(), "an offline courier carries nothing");
-            let live: Vec<usize> = (0..self.offers.len()).filter(|id| self.offers[*id].courier == by && self.offers[*id].facts.state == OfferState::Made).collect();
-            prop_assert_eq!(presence.asked.map(|id| id as usize).into_iter().collect::<Vec<_>>(), live, "one live offer at a time, and both sides know it");
+            prop_assert!(
+                presence.availability != Availability::Offline || presence.carries.is_empty(),
+                "an offline courier carries nothing"
+            );
+            let live: Vec<usize> = (0..self.offers.len())
+                .filter(|id| self.offers[*id].courier == by && self.offers[*id].facts.state == OfferState::Made)
+                .collect();
+            prop_assert_eq!(
+                presence.asked.map(|id| id as usize).into_iter().collect::<Vec<_>>(),
+                live,
+                "one live offer at a time, and both sides know it"
+            );
         }
         for (n, job) in &self.jobs {
-            let carriers: Vec<usize> = (0..COURIERS).filter(|by| self.hands[*by].carries.iter().any(|carried| carried.subject == *n as u128)).collect();
+            let carriers: Vec<usize> =
+                (0..COURIERS).filter(|by| self.hands[*by].carries.iter().any(|carried| carried.subject == *n as u128)).collect();
             prop_assert_eq!(&carriers, &self.holder(*n).into_iter().collect::<Vec<_>>(), "job {} has at most one courier, who knows it", n);
             if let JobState::Offered { offer } = job.state {
                 let asked = &self.offers[offer.as_u128() as usize];

@@ -29,7 +29,9 @@ pub fn why_not(job: &Job, id: CourierId, account: &Courier, presence: &Presence,
     if presence.until.is_some_and(|until| until <= now) {
         return Some(WhyNot::EndsBefore);
     }
-    if let Some(why) = job.refused.iter().filter(|refused| refused.courier == id).find_map(|refused| remembered(refused.why, now.ms_since(refused.at))) {
+    if let Some(why) =
+        job.refused.iter().filter(|refused| refused.courier == id).find_map(|refused| remembered(refused.why, now.ms_since(refused.at)))
+    {
         return Some(why);
     }
     if presence.asked.is_some() {

@@ -119,7 +119,9 @@ fn weigh(scene: &dyn Scene, job: &Job, person: &Person, rules: &Rules, spoken_fo
     let before = route::plan(start, &person.tasks);
     let task = Task { subject: request.subject, pickup: Some(pickup), dropoff, ready_at: request.ready_at };
     let after = route::insert(start, &before, &task);
-    let at = |kind| after.stops.iter().find(|stop| stop.subject == request.subject && stop.kind == kind).map_or(after.free_at, |stop| stop.arrive_at);
+    let at = |kind| {
+        after.stops.iter().find(|stop| stop.subject == request.subject && stop.kind == kind).map_or(after.free_at, |stop| stop.arrive_at)
+    };
     let (there_at, eta) = (at(StopKind::Pickup), at(StopKind::Dropoff));
     let can_leave_at = there_at.plus_s(PICKUP_S).max(request.ready_at);
     // What the new job adds to the others' way: its own drop-off is not a detour.

@@ -63,9 +63,15 @@ pub struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Found {
     /// Ask this courier.
-    Offer { courier: CourierId, distance_m: u32, eta: Timestamp },
+    Offer {
+        courier: CourierId,
+        distance_m: u32,
+        eta: Timestamp,
+    },
     /// Look again then.
-    Later { until: Timestamp },
+    Later {
+        until: Timestamp,
+    },
     Nobody,
 }
 
