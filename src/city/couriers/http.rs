@@ -149,7 +149,7 @@ pub struct ListQuery {
 async fn list(Query(query): Query<ListQuery>, ctx: Ctx) -> Result<Json<Page<CourierView>>, Problem> {
     let page = PageQuery { limit: query.limit, cursor: query.cursor };
     let (limit, after) = (page.limit()?, page.after()?);
-    ctx.authorize(&Question::new("couriers.list", Resource::new("Courier", "*")))?;
+    ctx.authorize(&Question::new("couriers.list", Resource::new("Couriers", "*")))?;
     let view = &*ctx.view;
     let rows: Box<dyn Iterator<Item = (Vec<u8>, CourierId, Courier)>> = match query.city_id {
         Some(city) => Box::new(COURIERS.page(view, &COURIERS_BY_CITY, &city, after.as_deref(), Direction::Backward)),

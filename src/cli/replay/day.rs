@@ -200,7 +200,7 @@ impl<'a> Day<'a> {
     /// Couriers take what they are offered, until nobody is offered anything more at this moment.
     async fn answer_offers(&mut self) -> Result<(), CallError> {
         while !self.waiting.is_empty() {
-            let has_room = |rider: &&Rider| rider.is_online && rider.load() < self.capacity;
+            let has_room = |rider: &&Rider| rider.is_online && !rider.has_food() && rider.load() < self.capacity;
             let asked = self.riders.iter().filter(has_room).map(|rider| rider.index).collect();
             let offers = self.stage.offers(asked).await?;
             if offers.is_empty() {

@@ -72,10 +72,16 @@ impl Rider {
         self.trip.is_none() && self.held.is_empty()
     }
 
-    /// Orders that are accepted and not delivered, at most (delivered ones of the trip count until it ends).
+    /// Whether there is food in the bag: nobody is diverted then, and the phone stays in the pocket until the last door.
+    #[must_use]
+    pub fn has_food(&self) -> bool {
+        self.acts.iter().any(|(_, act)| matches!(act, Act::HandOver(_)))
+    }
+
+    /// Orders that are accepted and not picked up.
     #[must_use]
     pub fn load(&self) -> usize {
-        self.held.len() + if self.carries { self.trip.as_ref().map_or(0, |trip| trip.stops.len()) } else { 0 }
+        self.held.len()
     }
 
     /// Whether this order could still be picked up before the shift ends, after or with what was accepted before.
@@ -236,7 +242,7 @@ mod tests {
             let now_s = match (offer_s, act_s) {
                 (Some(offer_s), act_s) if act_s.is_none_or(|act_s| offer_s < act_s) => {
                     let order = offers.pop_front().unwrap();
-                    if rider.load() < capacity && rider.can_take(instance, order, offer_s) {
+                    if !rider.has_food() && rider.load() < capacity && rider.can_take(instance, order, offer_s) {
                         rider.take(instance, order, offer_s);
                     }
                     offer_s
