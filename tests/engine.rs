@@ -339,7 +339,8 @@ async fn what_cannot_be_sent_waits_for_an_operator() {
     let (id, row) = OUTBOX.scan(&engine.view()).next().expect("it is kept");
     assert_eq!(row.state, EffectState::Dead);
     assert_eq!(ATTENTION.scan(&engine.view()).count(), 1);
-    let discarded = engine.write(&Caller::system("test"), "discard", move |tx| Ok::<_, Denied>(medina::engine::outbox::discard(tx, id).is_some()));
+    let discarded =
+        engine.write(&Caller::system("test"), "discard", move |tx| Ok::<_, Denied>(medina::engine::outbox::discard(tx, id).is_some()));
     assert!(discarded.await.expect("written").value);
     assert_eq!((OUTBOX.scan(&engine.view()).count(), ATTENTION.scan(&engine.view()).count()), (0, 0));
 }

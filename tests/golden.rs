@@ -56,8 +56,13 @@ fn engine_rows() {
 #[test]
 fn ledger_rows() {
     let key = |code| AccountKey { code, owner: 2, currency: Currency(*b"GHS") };
-    let account =
-        Account { constraint: Constraint::DebitsMustNotExceedCredits, debits_pending: 1, debits_posted: 2, credits_pending: 3, credits_posted: 300 };
+    let account = Account {
+        constraint: Constraint::DebitsMustNotExceedCredits,
+        debits_pending: 1,
+        debits_posted: 2,
+        credits_pending: 3,
+        credits_posted: 300,
+    };
     let transfer = Transfer {
         debit: key(1),
         credit: key(2),
@@ -70,5 +75,8 @@ fn ledger_rows() {
     };
     assert_eq!(hex(&key(1).to_key()), "000100000000000000000000000000000002474853");
     assert_eq!(hex(&account.to_bytes()), "0101010203ac02");
-    assert_eq!(hex(&transfer.to_bytes()), "010102474853 0202474853 ac02 02 00000000000000000000000000000001 04 05 02 01 01 06".replace(' ', ""));
+    assert_eq!(
+        hex(&transfer.to_bytes()),
+        "010102474853 0202474853 ac02 02 00000000000000000000000000000001 04 05 02 01 01 06".replace(' ', "")
+    );
 }

@@ -38,6 +38,9 @@ use crate::money::sandbox::{Sandbox, SandboxConnector};
 use crate::people::People;
 use crate::{city, edge, money, ops, people, trade};
 
+/// The machine's clock may be behind the newest commit by this much, and no more: times in the history would be lies.
+const CLOCK_BEHIND_MS_MAX: i64 = 60_000;
+
 /// How the appliance is started.
 #[derive(Clone, Debug)]
 pub struct AppOptions {
@@ -88,6 +91,8 @@ pub enum StartError {
     Fault(#[from] crate::engine::Fault),
     #[error("a sandbox answers to known codes: it listens on loopback only, not on {0} (--force-public-sandbox overrides)")]
     PublicSandbox(SocketAddr),
+    #[error("this machine's clock is {0} s behind the newest commit: set the clock, then start again")]
+    ClockBehind(i64),
     #[error("{0}")]
     Keys(String),
     #[error("{0}")]
@@ -139,6 +144,10 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     let people = People::open(&data)?;
     let tracking = Arc::new(Tracking::default());
     let engine = open_engine(&data, options.sandbox, &people)?;
+    let behind_ms = engine.view().position().time.ms_since(engine.clock().machine_now());
+    if !options.sandbox && behind_ms > CLOCK_BEHIND_MS_MAX {
+        return Err(StartError::ClockBehind(behind_ms / 1000));
+    }
     people.keyring.check(&*engine.view()).map_err(StartError::Keys)?;
     let mut providers = Vec::new();
     let mut connector = None;

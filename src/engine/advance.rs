@@ -113,6 +113,7 @@ impl Engine {
 
     fn next_due(&self) -> Option<Timestamp> {
         let timers = timer::next_due(&*self.view());
-        self.backgrounds().iter().filter_map(|work| work.next_due()).chain(timers).min()
+        let pending = storage::ledger::next_expiry(&*self.view());
+        self.backgrounds().iter().filter_map(|work| work.next_due()).chain(timers).chain(pending).min()
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use storage::disk::planted::{self, Bug};
+use storage::ledger::{self, PENDING_BY_EXPIRY};
 use storage::store::Fatal;
 use storage::{Store, Timestamp, Txn};
 
@@ -29,6 +30,8 @@ pub struct Core {
     pub store: Store,
     wiring: Arc<Wiring>,
     authorize: Arc<dyn Authorize>,
+    /// When the next timer or pending transfer is due; looked up again only after a command that touched them.
+    next_due: Option<Timestamp>,
 }
 
 /// A command that succeeded.
@@ -44,7 +47,8 @@ pub struct Ran<T> {
 impl Core {
     /// A core over an open store.
     pub fn new(store: Store, wiring: Arc<Wiring>, authorize: Arc<dyn Authorize>) -> Self {
-        Self { store, wiring, authorize }
+        let next_due = due(&store);
+        Self { store, wiring, authorize, next_due }
     }
 
     /// Runs one command in the open batch.
@@ -99,11 +103,13 @@ impl Core {
         let (wiring, authorize) = (&*self.wiring, &*self.authorize);
         let store = &mut self.store;
         let mut later = None;
+        let mut timed = false;
         let ran = storage::fault::catch(|| {
             store.run(|txn| -> Result<T, WriteError<E>> {
                 let mut tx = Tx::new(txn, caller, authorize);
                 let value = command(&mut tx).map_err(WriteError::Refused)?;
                 settle(&mut tx, wiring, name)?;
+                timed = tx.touched(TIMERS.id) || tx.touched(PENDING_BY_EXPIRY.id);
                 if planted::is(Bug::IdempotencyApart) {
                     later = Some(keep);
                 } else {
@@ -115,6 +121,9 @@ impl Core {
         if let (Some(keep), Ok(Ok((_, value)))) = (later, &ran) {
             apart(store, |txn| keep(txn, value));
         }
+        if timed {
+            self.next_due = due(&self.store);
+        }
         match ran {
             Ok(ran) => ran.map(|(seq, value)| Ran { value, seq, replayed: false }),
             Err(fault) => {
@@ -125,12 +134,28 @@ impl Core {
         }
     }
 
-    /// Fires the timers due at `now`, at most `limit`, each as a command of its own. Returns how many were due.
+    /// When the next timer fires or the next pending transfer runs out.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.next_due
+    }
+
+    /// Fires the timers due at `now`, at most `limit`, each as a command of its own, and lets pending transfers run out. Returns how many timers were
+    /// due.
     pub fn fire_timers(&mut self, now: Timestamp, limit: usize) -> usize {
+        if self.next_due.is_none_or(|due| due > now) {
+            return 0;
+        }
         let due: Vec<((Timestamp, storage::Id<TimerTag>), FiredTimer)> =
             TIMERS.scan(self.store.head()).take_while(|((at, _), _)| *at <= now).take(limit).collect();
         for (key, timer) in &due {
             self.fire(*key, timer);
+        }
+        if ledger::next_expiry(self.store.head()).is_some_and(|at| at <= now) {
+            let expired = self.run(&Caller::system("timer"), "ledger.expire", |tx| Ok::<_, Fault>(ledger::expire_due(tx, limit)));
+            if let Err(error) = expired {
+                tracing::error!(?error, "pending transfers could not be let go");
+            }
         }
         due.len()
     }
@@ -239,6 +264,11 @@ fn apart(store: &mut Store, keep: impl FnOnce(&mut Txn<'_>)) {
         keep(txn);
         Ok::<(), Fault>(())
     });
+}
+
+fn due(store: &Store) -> Option<Timestamp> {
+    let timer = super::timer::next_due(store.head());
+    timer.into_iter().chain(ledger::next_expiry(store.head())).min()
 }
 
 /// After the command: reactions until nobody has anything to add, then the rule and the event rows.

@@ -12,7 +12,6 @@ use tokio::sync::watch;
 use super::clock::EngineClock;
 use super::core::Core;
 use super::stats::Stats;
-use super::timer;
 
 /// What to do once the batch is durable: answer the caller.
 pub type Answer = Box<dyn FnOnce(Position) + Send>;
@@ -133,9 +132,7 @@ pub fn run(mut core: Core, queue: &Receiver<Job>, shared: &Shared) {
 }
 
 fn until_next_timer(core: &Core, now: Timestamp) -> Duration {
-    timer::next_due(core.store.head())
-        .map_or(IDLE, |at| Duration::from_millis(u64::try_from(at.millis() - now.millis()).unwrap_or(0)))
-        .min(IDLE)
+    core.next_due().map_or(IDLE, |at| Duration::from_millis(u64::try_from(at.millis() - now.millis()).unwrap_or(0))).min(IDLE)
 }
 
 /// Folds run on a thread of their own; folded layers are dropped there too (millions of entries take a while).

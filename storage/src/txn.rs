@@ -61,6 +61,14 @@ impl<'a> Txn<'a> {
         self.overlay.iter()
     }
 
+    /// Whether this command has written to a table or an index.
+    #[must_use]
+    pub fn touched(&self, table: u16) -> bool {
+        let from = table.to_be_bytes();
+        let to = crate::table::after_prefix(&from);
+        self.overlay.range::<[u8], _>(view::bounds(&from, &to)).next().is_some()
+    }
+
     /// The value under `key` before this command.
     #[must_use]
     pub fn before(&self, key: &[u8]) -> Option<Value> {

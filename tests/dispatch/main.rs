@@ -37,7 +37,8 @@ async fn the_nearer_courier_is_asked_and_of_two_accepts_one_wins() {
     assert_eq!(town.offers(&far).await, Vec::<String>::new());
     let offer = town.offers(&near).await.pop().expect("the nearer one is asked");
     let path = format!("/v1/offers/{offer}/accept");
-    let (first, second) = tokio::join!(town.send("POST", &near.token, &path, Value::Null), town.send("POST", &near.token, &path, Value::Null));
+    let (first, second) =
+        tokio::join!(town.send("POST", &near.token, &path, Value::Null), town.send("POST", &near.token, &path, Value::Null));
     let mut statuses = [first.0, second.0];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 409]);
@@ -56,6 +57,7 @@ async fn the_nearer_courier_is_asked_and_of_two_accepts_one_wins() {
     assert_eq!(route["stops"].as_array().unwrap().len(), 1);
     town.run(|tx| dispatch::finished(tx, 1)).await.unwrap();
     assert_eq!(town.report(&near, "offline", None).await.0, 200);
+    assert!(town.dispatcher.decision_times().count() >= 1);
     town.stop().await;
 }
 
@@ -218,7 +220,8 @@ async fn a_waiting_poll_is_rung() {
         let wish = town.wish(1, 0);
         town.run(move |tx| dispatch::request(tx, wish).map(drop)).await.unwrap();
     };
-    let ((status, shown), ()) = tokio::time::timeout(Duration::from_secs(10), async { tokio::join!(poll, wish) }).await.expect("rung, not waited out");
+    let ((status, shown), ()) =
+        tokio::time::timeout(Duration::from_secs(10), async { tokio::join!(poll, wish) }).await.expect("rung, not waited out");
     assert_eq!((status, shown["data"].as_array().unwrap().len()), (200, 1), "{shown}");
     let (status, _) = town.get(&rider.token, "/v1/couriers/me/offers?wait=26").await;
     assert_eq!(status, 422);
@@ -268,9 +271,18 @@ async fn pings_move_the_map_and_only_the_believed_ones() {
     assert_eq!((status, counted), (202, json!({ "accepted": 2, "rejected": 4 })));
     town.tracking.refresh();
     let (_, near) = town.get(&town.admin, "/v1/dispatch/nearby?lat=5.6&lon=-0.2&status=online").await;
-    let seen: Vec<(String, u64)> = near["data"].as_array().unwrap().iter().map(|one| (one["courier_id"].as_str().unwrap().to_owned(), one["distance_m"].as_u64().unwrap())).collect();
+    let seen: Vec<(String, u64)> = near["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["courier_id"].as_str().unwrap().to_owned(), one["distance_m"].as_u64().unwrap()))
+        .collect();
     assert_eq!(seen, [(other.id.to_string(), 400), (rider.id.to_string(), 700)]);
-    for body in [json!({ "pings": [] }), json!({ "pings": [{ "lat": 91.0, "lon": 0.0, "at": at(0) }] }), json!({ "pings": [{ "lat": 1.0, "lon": 0.0, "at": "yesterday" }] })] {
+    for body in [
+        json!({ "pings": [] }),
+        json!({ "pings": [{ "lat": 91.0, "lon": 0.0, "at": at(0) }] }),
+        json!({ "pings": [{ "lat": 1.0, "lon": 0.0, "at": "yesterday" }] }),
+    ] {
         assert_eq!(town.send("POST", &rider.token, "/v1/couriers/me/pings", body).await.0, 422);
     }
     town.stop().await;

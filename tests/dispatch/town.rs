@@ -89,8 +89,10 @@ impl Town {
         tokio::spawn(dispatcher.clone().run(engine.clone()));
         let describe = Arc::new(|_: &View, subject: u128| Some(Described { number: format!("A{subject}"), ..Described::default() }));
         let services = Services { tracking: tracking.clone(), desk, describe };
-        let (routes, _) =
-            couriers::routes(tracking.clone()).merge(tracking::routes(tracking.clone())).merge(dispatch::routes(services)).split_for_parts();
+        let (routes, _) = couriers::routes(tracking.clone())
+            .merge(tracking::routes(tracking.clone()))
+            .merge(dispatch::routes(services))
+            .split_for_parts();
         let gate = Gate { engine: engine.clone(), authenticate: Arc::new(ByName) };
         let routes = layers::wrap(routes, gate, Arc::default());
         let mut town = Self { engine, tracking, admin: String::new(), city, dispatcher, people, routes };
@@ -164,7 +166,10 @@ impl Town {
         self.settle().await;
     }
 
-    pub async fn run<T: Send + 'static>(&self, command: impl FnOnce(&mut Tx<'_, '_>) -> Result<T, Refusal> + Send + 'static) -> Result<T, Refusal> {
+    pub async fn run<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(&mut Tx<'_, '_>) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
         let done = match self.engine.write(&Caller::system("test"), "test", command).await {
             Ok(done) => Ok(done.value),
             Err(WriteError::Refused(refusal)) => Err(refusal),

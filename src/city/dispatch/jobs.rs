@@ -5,7 +5,7 @@ use storage::{Read, Timestamp};
 use super::event::{Happened, RouteChanged, What};
 use super::machine::job::{self, Command};
 use super::model::{
-    DECISIONS, Decision, JOBS, JOBS_BY_SUBJECT, JOBS_STRANDED, Job, JobId, JobState, Pause, Refusal, Request, SubjectId, Verdict,
+    DECISIONS, Decision, JOBS, JOBS_BY_SUBJECT, JOBS_STRANDED, Job, JobId, JobState, Offer, Pause, Refusal, Request, SubjectId, Verdict,
 };
 use super::offers;
 use super::policy::Plan;
@@ -28,6 +28,8 @@ const TOLD_AFTER: u32 = 4;
 pub const GIVE_UP_S: i64 = 3_600;
 /// Jobs that are looked at at once when one courier comes free; the rest have their timers.
 const WOKEN_MAX: usize = 4;
+/// Stranded jobs that are searched for some of the same counter.
+const SEARCHED_MAX: usize = 64;
 
 /// The job about a subject.
 #[must_use]
@@ -161,6 +163,16 @@ pub(super) fn move_hands(tx: &mut Tx, courier: CourierId, command: &machine::Com
 /// A courier can be asked (again): the jobs that have waited longest for anybody are looked at now.
 pub fn somebody_free(tx: &mut Tx, city: CityId) {
     let stranded: Vec<JobId> = JOBS.keys(tx, &JOBS_STRANDED, &city).take(WOKEN_MAX).collect();
+    for id in stranded {
+        step(tx, id, &Command::Look).expect("the index holds waiting jobs only");
+    }
+}
+
+/// A courier who has just accepted may take more from the same counter: what waits there is looked at now.
+pub(super) fn room_left(tx: &mut Tx, offer: &Offer) {
+    let Some(taken) = offer.jobs.first().and_then(|id| JOBS.get(tx, id)) else { return };
+    let same_counter = |id: &JobId| JOBS.get(tx, id).is_some_and(|job| job.request.merchant == taken.request.merchant);
+    let stranded: Vec<JobId> = JOBS.keys(tx, &JOBS_STRANDED, &offer.city).take(SEARCHED_MAX).filter(same_counter).take(WOKEN_MAX).collect();
     for id in stranded {
         step(tx, id, &Command::Look).expect("the index holds waiting jobs only");
     }

@@ -122,6 +122,7 @@ pub fn accept(tx: &mut Tx, id: OfferId) -> Result<Offer, Refusal> {
         tx.emit(Happened { city: offer.city, what: What::Assigned { subject, courier: offer.courier, eta: offer.eta } });
     }
     tx.emit(RouteChanged { courier: offer.courier });
+    jobs::room_left(tx, &offer);
     Ok(offer)
 }
 

@@ -19,4 +19,4 @@ pub use model::{
     ACCOUNTS, Account, AccountKey, Constraint, Currency, PENDING_BY_EXPIRY, Refusal, Step, TRANSFERS, TRANSFERS_BY_ACCOUNT, Transfer,
     TransferId, TransferKind,
 };
-pub use post::{Posted, expire_due, open, post, post_linked};
+pub use post::{Posted, expire_due, next_expiry, open, post, post_linked};

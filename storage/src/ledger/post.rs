@@ -5,7 +5,7 @@ use super::model::{
 };
 use crate::clock::Timestamp;
 use crate::txn::Txn;
-use crate::view::Direction;
+use crate::view::{Direction, Read};
 
 /// What posting a step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +90,14 @@ pub fn post_linked(txn: &mut Txn<'_>, steps: &[Step]) -> Result<(), (usize, Refu
         }
     }
     Ok(())
+}
+
+/// When the next pending transfer runs out.
+pub fn next_expiry(read: &(impl Read + ?Sized)) -> Option<Timestamp> {
+    TRANSFERS.page(read, &PENDING_BY_EXPIRY, &(), None, Direction::Forward).next().and_then(|(_, _, held)| match held.kind {
+        TransferKind::Pending { expires_at } => expires_at,
+        TransferKind::Single | TransferKind::Post { .. } | TransferKind::Void { .. } | TransferKind::Expire { .. } => None,
+    })
 }
 
 /// Releases pending transfers whose time has come, at most `limit`. Returns how many.
