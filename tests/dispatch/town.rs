@@ -79,7 +79,7 @@ impl Town {
         let engine = Engine::start(Arc::new(RealDisk), &data.join("state"), options, wiring, people.policies.clone()).unwrap();
         let city = CityId::from_u128(1);
         if build {
-            engine.write(&Caller::system("test"), "build", move |tx| Ok::<_, Fault>(found(tx, city))).await.unwrap();
+            engine.write(&Caller::system("test"), "build", move |tx| found(tx, city)).await.unwrap();
         }
         let tracking = Arc::new(Tracking::default());
         let desk = Arc::new(Desk::default());
@@ -227,7 +227,7 @@ impl Town {
     }
 }
 
-fn found(tx: &mut Tx<'_, '_>, id: CityId) {
+fn found(tx: &mut Tx<'_, '_>, id: CityId) -> Result<(), Fault> {
     let currency = "GHS".parse().unwrap();
     let now = tx.now();
     let city = City {
@@ -243,4 +243,5 @@ fn found(tx: &mut Tx<'_, '_>, id: CityId) {
     };
     CITIES.put(tx, &id, &city);
     SETTINGS.put(tx, &id, &Settings::for_currency(currency));
+    Ok(())
 }

@@ -1,5 +1,3 @@
-// LEAD TO DISPATCH HELPER: src/app now uses Dispatcher::new/recover/run + http::Services/Described (your own design, kept). FREEZE this API:
-// do not adapt to Dispatcher::start/Label any more, do not touch src/app. Only finish tests and machine/play.rs.
 //! The background worker: due jobs become plans outside the writer, plans become commands inside it.
 //!
 //! It keeps nothing: what is due is in the view, what it finds out is committed. It runs only while leading.
@@ -94,6 +92,10 @@ impl Dispatcher {
             if due.is_empty() {
                 self.handled.store(view.position().seq, Ordering::Release);
                 return Ok(());
+            }
+            if engine.clock().is_frozen() {
+                // Standing time: many simulated minutes pass between two redrawings by the machine's clock.
+                self.tracking.refresh();
             }
             let plans = self.plan(view, engine.now(), due).await?;
             let done = futures_util::future::join_all(plans.into_iter().map(|plan| self.carry_out(engine, plan))).await;

@@ -1,5 +1,3 @@
-// LEAD TO DISPATCH HELPER: src/app now uses Dispatcher::new/recover/run + http::Services/Described (your own design, kept). FREEZE this API:
-// do not adapt to Dispatcher::start/Label any more, do not touch src/app. Only finish tests and machine/play.rs.
 //! `/v1/offers…`, `/v1/couriers/me/offers`, `/v1/couriers/me/route`, `/v1/dispatch…`
 
 use std::sync::Arc;

@@ -1,5 +1,3 @@
-// LEAD TO DISPATCH HELPER: src/app now uses Dispatcher::new/recover/run + http::Services/Described (your own design, kept). FREEZE this API:
-// do not adapt to Dispatcher::start/Label any more, do not touch src/app. Only finish tests and machine/play.rs.
 //! Who brings it: jobs look for couriers.
 //!
 //! Dispatch knows *jobs* (subject, pickup, drop-off, ready time, size, pay), not orders; whoever wants something brought asks with
