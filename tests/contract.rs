@@ -136,7 +136,7 @@ async fn a_wrong_field_is_named_by_its_pointer() {
         (&cart, &ama, line(json!({ "quantity": "1" })), "/items/0/quantity", "wrong_type"),
         (&cart, &ama, json!({ "items": [] }), "/merchant_id", "required"),
         ("POST /v1/orders", &ama, json!({ "quoteid": "x", "payment_method": "cash" }), "/quoteid", "unknown_field"),
-        ("POST /v1/quotes", &ama, json!({ "cart_id": fresh_cart(), "dropoff": { "lat": 95.0, "lon": 0.0 } }), "/dropoff/lat", ""),
+        ("POST /v1/quotes", &ama, json!({ "cart_id": fresh_cart(), "dropoff": { "lat": 95.0, "lon": 0.0 } }), "/dropoff", "out_of_range"),
         (
             "POST /v1/quotes",
             &ama,
@@ -360,11 +360,11 @@ const CALLS: &str = "
     post /v1/orders/{}/status | post /v1/orders/{}/release | post /v1/orders/{}/cancel | get /v1/orders/{}/track
     post /v1/payments/intents | get /v1/payments/intents/{} | post /v1/payments/intents/{}/confirm | post /v1/payments/intents/{}/capture
     post /v1/payments/intents/{}/cancel | post /v1/refunds | get /v1/refunds/{} | post /v1/payments/webhooks/{}
-    post /v1/sandbox/intents/{}/action | get /v1/wallets/me | get /v1/couriers/me/cash
+    post /v1/sandbox/intents/{}/action | get /v1/wallets/me
     get /v1/ledger/accounts | get /v1/ledger/transfers | get /v1/ledger/trial-balance
     post /v1/couriers | get /v1/couriers | patch /v1/couriers/{} | put /v1/couriers/me/presence | post /v1/couriers/me/pings
     get /v1/couriers/me/offers | post /v1/offers/{}/accept | post /v1/offers/{}/decline | get /v1/couriers/me/route
-    get /v1/couriers/me/earnings | get /v1/dispatch/nearby | get /v1/dispatch/orders/{}/candidates | get /v1/live | get /v1/events
+    get /v1/dispatch/nearby | get /v1/dispatch/orders/{}/candidates | get /v1/live | get /v1/events
     get /healthz | get /readyz | get /metrics | get /openapi.json | get /docs
     get /v1/ops/overview | get /v1/ops/attention | get /v1/ops/outbox | post /v1/ops/outbox/{}/retry | post /v1/ops/outbox/{}/discard
     post /v1/sandbox/clock/advance";

@@ -171,6 +171,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     let desk = Arc::new(Desk::default());
     let dispatcher = Dispatcher::new(tracking.clone(), desk.clone(), Arc::new(Immediate));
     dispatcher.recover(&engine).await?;
+    engine.lead().await?;
     engine.background(dispatcher.clone());
     tokio::spawn(dispatcher.clone().run(engine.clone()));
     let shelf = Arc::new(Shelf::open(&data.join("media")).map_err(|error| StartError::Io("the media folder", error))?);
@@ -213,7 +214,7 @@ fn open_engine(data: &Path, sandbox: bool, people: &People) -> Result<Engine, St
     let mut seed = [0; 32];
     aws_lc_rs::rand::fill(&mut seed)
         .map_err(|_| StartError::Io("the operating system's randomness", std::io::Error::other("not available")))?;
-    let options = EngineOptions::new(Options::with_seed(seed), Arc::new(MachineClock), sandbox);
+    let options = EngineOptions { leading: false, ..EngineOptions::new(Options::with_seed(seed), Arc::new(MachineClock), sandbox) };
     let wiring = wiring::wire();
     Ok(Engine::start(Arc::new(RealDisk), &data.join("state"), options, wiring, people.policies.clone())?)
 }

@@ -77,7 +77,7 @@ impl<T: DeserializeOwned> Command<T> {
             Some(key) => Some(Once::new(&caller.label(), method.as_str(), path, checked_key(key)?, &body)),
             None => None,
         };
-        let if_match = headers.get(header::IF_MATCH).map(etag_version).transpose()?;
+        let if_match = headers.get(header::IF_MATCH).map(etag_version).transpose()?.flatten();
         let body = parse(&body)?;
         Ok(Self { caller, engine: gate.engine, body, once, if_match })
     }
@@ -90,12 +90,17 @@ fn checked_key(key: &HeaderValue) -> Result<&str, Problem> {
         .ok_or_else(|| Problem::new(400, "bad_idempotency_key", "Idempotency-Key has 1 to 255 visible ASCII characters"))
 }
 
-fn etag_version(value: &HeaderValue) -> Result<u64, Problem> {
-    value
-        .to_str()
-        .ok()
-        .and_then(|text| text.trim().trim_start_matches("W/").trim_matches('"').parse().ok())
-        .ok_or_else(|| Problem::new(412, "precondition_failed", "If-Match is not an ETag of this thing"))
+/// `*` is any version.
+fn etag_version(value: &HeaderValue) -> Result<Option<u64>, Problem> {
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    text.trim_start_matches("W/")
+        .trim_matches('"')
+        .parse()
+        .map(Some)
+        .map_err(|_| Problem::new(412, "precondition_failed", "If-Match is not an ETag of this thing"))
 }
 
 impl<T: Send + 'static> Command<T> {

@@ -4,12 +4,54 @@ use axum::http::header;
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use axum::{Json, Router};
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContactBuilder, InfoBuilder, LicenseBuilder, OpenApi};
+use utoipa::openapi::{ContactBuilder, InfoBuilder, LicenseBuilder, OpenApi, Required};
 
-/// The head of the document.
+/// A call whose answer is no JSON of a type of ours: path, tag, what it does, its answer's media type, its query (`!` marks what it needs).
+type ByHand = (&'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
+
+const BY_HAND: [ByHand; 7] = [
+    (
+        "/v1/live",
+        "live",
+        "Follows a topic: as server-sent events, or, upgraded to a WebSocket, many topics at once.",
+        "text/event-stream",
+        &["topic!", "since"],
+    ),
+    (
+        "/v1/events",
+        "live",
+        "The committed events, in order, from `from_seq` on; resumable by Last-Event-ID.",
+        "text/event-stream",
+        &["from_seq", "since", "types"],
+    ),
+    ("/healthz", "operation", "Whether the process is alive.", "application/json", &[]),
+    ("/readyz", "operation", "Whether it has recovered and its indexes have caught up.", "application/json", &[]),
+    ("/metrics", "operation", "Figures for Prometheus.", "text/plain", &[]),
+    ("/openapi.json", "operation", "This document.", "application/json", &[]),
+    ("/docs", "operation", "A page that shows this document.", "text/html", &[]),
+];
+
+fn add_by_hand(document: &mut OpenApi) {
+    for (path, tag, text, media, query) in BY_HAND {
+        let answer = ResponseBuilder::new().description(text).content(media, ContentBuilder::new().build());
+        let parameters = query.iter().map(|name| {
+            let required = if name.ends_with('!') { Required::True } else { Required::False };
+            ParameterBuilder::new().name(name.trim_end_matches('!')).parameter_in(ParameterIn::Query).required(required).build()
+        });
+        let operation =
+            OperationBuilder::new().tag(tag).summary(Some(text)).parameters(Some(parameters)).response("200", answer.build()).build();
+        document.paths.add_path_operation(path, vec![HttpMethod::Get], operation);
+    }
+}
+
+/// The head of the document, and the calls that no macro sees.
 #[must_use]
 pub fn finish(mut document: OpenApi) -> OpenApi {
+    add_by_hand(&mut document);
     document.info = InfoBuilder::new()
         .title("Medina")
         .version(env!("CARGO_PKG_VERSION"))

@@ -11,7 +11,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::{AllowOrigin, Any as AnyHeader, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Any as AnyValue, CorsLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::Instrument;
 
@@ -56,9 +56,10 @@ fn localhost_cors() -> CorsLayer {
     };
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(move |origin, _| local(origin)))
-        .allow_methods(AnyHeader)
-        .allow_headers(AnyHeader)
-        .expose_headers(AnyHeader)
+        .allow_methods(AnyValue)
+        // Not `*`: browsers do not take it for Authorization.
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(AnyValue)
         .max_age(Duration::from_secs(600))
 }
 

@@ -30,6 +30,8 @@ pub struct EngineOptions {
     pub storage: Options,
     pub clock: Arc<dyn Clock>,
     pub sandbox: bool,
+    /// Whether timers fire from the first moment. If not, they wait for [`Engine::lead`].
+    pub leading: bool,
     /// Commands that may wait; one more is refused with 503.
     pub queue_max: usize,
     /// What happens when the log cannot be made durable. The product exits the process.
@@ -46,7 +48,7 @@ impl EngineOptions {
             eprintln!("medina: stopped: {why}. Start it again: it recovers from what the disk has.");
             std::process::exit(writer::EXIT_NOT_DURABLE);
         };
-        Self { storage, clock, sandbox, queue_max: 4_096, on_fatal: Box::new(on_fatal) }
+        Self { storage, clock, sandbox, leading: true, queue_max: 4_096, on_fatal: Box::new(on_fatal) }
     }
 }
 
@@ -72,6 +74,7 @@ struct Inner {
     authorize: Arc<dyn Authorize>,
     stats: Arc<Stats>,
     full: Arc<AtomicBool>,
+    leading: Arc<AtomicBool>,
     sandbox: bool,
     background: Mutex<Vec<Arc<dyn Background>>>,
     destinations: Destinations,
@@ -102,7 +105,15 @@ impl Engine {
         let views = store.views();
         let stats = Arc::new(Stats::default());
         let full = Arc::new(AtomicBool::new(false));
-        let shared = Shared { clock: clock.clone(), stats: stats.clone(), position, on_fatal: options.on_fatal, full: full.clone() };
+        let leading = Arc::new(AtomicBool::new(options.leading));
+        let shared = Shared {
+            clock: clock.clone(),
+            stats: stats.clone(),
+            position,
+            on_fatal: options.on_fatal,
+            leading: leading.clone(),
+            full: full.clone(),
+        };
         let core = Core::new(store, Arc::new(wiring), authorize.clone());
         let thread = std::thread::Builder::new()
             .name("medina-writer".to_owned())
@@ -116,6 +127,7 @@ impl Engine {
             authorize,
             stats,
             full,
+            leading,
             sandbox: options.sandbox,
             background: Mutex::new(Vec::new()),
             destinations: Destinations::default(),
@@ -271,6 +283,19 @@ impl Engine {
     /// Something the test clock must wait for.
     pub fn background(&self, work: Arc<dyn Background>) {
         self.0.background.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+    }
+
+    /// From now on timers fire: everything that had to be looked after first (offers whose couriers need time to come back) has been.
+    ///
+    /// # Errors
+    /// [`Fault::Stopping`].
+    pub async fn lead(&self) -> Result<(), Fault> {
+        self.0.leading.store(true, Ordering::Release);
+        // The writer may be asleep: wake it.
+        match self.write(&Caller::system("lead"), "lead", |_| Ok::<(), Fault>(())).await {
+            Ok(_) => Ok(()),
+            Err(WriteError::Refused(fault) | WriteError::Fault(fault)) => Err(fault),
+        }
     }
 
     /// What was registered with [`Engine::background`].

@@ -1,7 +1,7 @@
 //! The writer thread: takes all commands that wait, runs them, makes them durable with one sync, publishes, answers.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select_biased, unbounded};
@@ -39,8 +39,10 @@ pub struct Shared {
     pub position: watch::Sender<Position>,
     /// Called with the last words when the log cannot be made durable; never returns in a product.
     pub on_fatal: Box<dyn Fn(&str) + Send + Sync>,
+    /// Timers fire only while this node leads.
+    pub leading: Arc<AtomicBool>,
     /// Set while the recent layer is full: callers are refused at the door.
-    pub full: Arc<std::sync::atomic::AtomicBool>,
+    pub full: Arc<AtomicBool>,
 }
 
 struct Folder {
@@ -60,7 +62,12 @@ pub fn run(mut core: Core, queue: &Receiver<Job>, shared: &Shared) {
     while open {
         let mut first = None;
         let busy_until = core.store.is_full();
-        let wait = if sweeping { Duration::ZERO } else { until_next_timer(&core, shared.clock.now()) };
+        let leading = shared.leading.load(Ordering::Acquire);
+        let wait = match (sweeping, leading) {
+            (true, _) => Duration::ZERO,
+            (false, true) => until_next_timer(&core, shared.clock.now()),
+            (false, false) => IDLE,
+        };
         // While the recent layer is full only the fold's end is awaited: commands queue, then the door answers 503.
         let commands = if busy_until { &never() } else { queue };
         select_biased! {
@@ -90,7 +97,9 @@ pub fn run(mut core: Core, queue: &Receiver<Job>, shared: &Shared) {
                 }
             }
         }
-        core.fire_timers(now, TIMERS_MAX);
+        if leading {
+            core.fire_timers(now, TIMERS_MAX);
+        }
         if sweeping || last_sweep.elapsed() >= SWEEP_EVERY {
             sweeping = core.sweep_answers(now) | core.sweep_events(now);
             last_sweep = Instant::now();

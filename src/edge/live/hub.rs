@@ -1,6 +1,7 @@
 //! Who follows what. One task reads the committed events in order and hands each to the queues of its topics.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
@@ -14,7 +15,39 @@ use crate::engine::{Background, Engine};
 pub struct Frame {
     /// The event's sequence number; `None` for a position, which is never repeated.
     pub seq: Option<u64>,
+    /// Its full name.
+    pub topic: Arc<str>,
     pub text: Arc<str>,
+}
+
+/// The way to one client. Once a frame found no room, the client has missed it: it must be cut off, even if it has caught up since.
+#[derive(Clone)]
+pub struct Queue {
+    frames: mpsc::Sender<Frame>,
+    overrun: Arc<AtomicBool>,
+}
+
+impl Queue {
+    /// A queue with its other end.
+    #[must_use]
+    pub fn new() -> (Self, mpsc::Receiver<Frame>) {
+        let (frames, receiver) = mpsc::channel(FRAMES_BEHIND_MAX);
+        (Self { frames, overrun: Arc::default() }, receiver)
+    }
+
+    fn offer(&self, frame: &Frame) -> bool {
+        let taken = self.frames.try_send(frame.clone()).is_ok();
+        if !taken {
+            self.overrun.store(true, Ordering::Release);
+        }
+        taken
+    }
+
+    /// Whether something was missed.
+    #[must_use]
+    pub fn is_overrun(&self) -> bool {
+        self.overrun.load(Ordering::Acquire)
+    }
 }
 
 /// A client that is so many frames behind is cut off; it resumes without loss.
@@ -31,7 +64,7 @@ pub struct Hub {
 
 #[derive(Default)]
 struct Inner {
-    topics: HashMap<String, Vec<(u64, mpsc::Sender<Frame>)>>,
+    topics: HashMap<String, Vec<(u64, Queue)>>,
     /// Events up to here have been handed out.
     delivered: u64,
     next: u64,
@@ -81,7 +114,7 @@ impl Hub {
         for one in placed {
             for topic in &one.event.topics {
                 if inner.topics.contains_key(topic) {
-                    let frame = Frame { seq: Some(one.seq), text: event_text(one, topic).into() };
+                    let frame = Frame { seq: Some(one.seq), topic: topic.as_str().into(), text: event_text(one, topic).into() };
                     inner.send(topic, &frame);
                 }
             }
@@ -93,7 +126,7 @@ impl Hub {
     pub fn publish(&self, topic: &str, message: impl FnOnce() -> serde_json::Value) {
         let mut inner = self.lock();
         if inner.topics.contains_key(topic) {
-            let frame = Frame { seq: None, text: message().to_string().into() };
+            let frame = Frame { seq: None, topic: topic.into(), text: message().to_string().into() };
             inner.send(topic, &frame);
         }
     }
@@ -111,7 +144,7 @@ impl Hub {
     }
 
     /// Takes a place on `topic`; frames come through `queue`.
-    pub fn subscribe(self: &Arc<Self>, topic: &str, queue: mpsc::Sender<Frame>) -> Subscription {
+    pub fn subscribe(self: &Arc<Self>, topic: &str, queue: Queue) -> Subscription {
         let mut inner = self.lock();
         inner.next += 1;
         let id = inner.next;
@@ -124,7 +157,7 @@ impl Inner {
     /// A queue that is full or gone loses its place: the client sees its queue end, and resumes from the rows.
     fn send(&mut self, topic: &str, frame: &Frame) {
         if let Some(queues) = self.topics.get_mut(topic) {
-            queues.retain(|(_, queue)| queue.try_send(frame.clone()).is_ok());
+            queues.retain(|(_, queue)| queue.offer(frame));
             if queues.is_empty() {
                 self.topics.remove(topic);
             }
@@ -173,4 +206,24 @@ pub fn event_text(placed: &Placed, topic: &str) -> String {
 pub fn event_json(placed: &Placed) -> serde_json::Value {
     let data: serde_json::Value = serde_json::from_str(&placed.event.data).unwrap_or(serde_json::Value::Null);
     json!({ "type": placed.event.name, "at": placed.event.at.to_string(), "data": data })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_missed_a_frame_stays_overrun_after_it_caught_up() {
+        let (queue, mut frames) = Queue::new();
+        let mut inner = Inner::default();
+        inner.topics.insert("t".to_owned(), vec![(0, queue.clone())]);
+        let frame = |seq| Frame { seq: Some(seq), topic: "t".into(), text: "{}".into() };
+        for seq in 0..FRAMES_BEHIND_MAX as u64 {
+            inner.send("t", &frame(seq));
+        }
+        assert!(!queue.is_overrun(), "a full queue has lost nothing yet");
+        inner.send("t", &frame(FRAMES_BEHIND_MAX as u64));
+        while frames.try_recv().is_ok() {}
+        assert!(queue.is_overrun() && inner.topics.is_empty());
+    }
 }

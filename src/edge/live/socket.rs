@@ -1,5 +1,6 @@
 //! One WebSocket client: sign in, subscribe, be told, be cut off when too slow.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +8,9 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use super::Topics;
-use super::hub::{FRAMES_BEHIND_MAX, Frame, Hub, Subscription, event_text};
+use super::hub::{Frame, Hub, Queue, Subscription, event_text};
 use crate::edge::gate::Gate;
 use crate::edge::problem::Problem;
 use crate::edge::stream::after;
@@ -47,6 +47,8 @@ enum Said {
 }
 
 struct Followed {
+    /// As the client calls the topic: `courier:me` is short for a longer name.
+    asked: String,
     _place: Subscription,
     question: Question,
     /// Frames up to here were read from the rows.
@@ -60,12 +62,12 @@ struct Client {
     socket: WebSocket,
     caller: Option<Caller>,
     followed: HashMap<String, Followed>,
-    queue: mpsc::Sender<Frame>,
+    queue: Queue,
 }
 
 /// Serves one client until it goes or is cut off.
 pub async fn serve(socket: WebSocket, gate: Gate, hub: Arc<Hub>, topics: Arc<dyn Topics>, caller: Option<Caller>) {
-    let (queue, mut frames) = mpsc::channel(FRAMES_BEHIND_MAX);
+    let (queue, mut frames) = Queue::new();
     let mut client = Client { gate, hub, topics, socket, caller, followed: HashMap::new(), queue };
     let mut recheck = tokio::time::interval(RECHECK_EVERY);
     let auth_deadline = tokio::time::sleep(AUTH_PATIENCE);
@@ -81,7 +83,7 @@ pub async fn serve(socket: WebSocket, gate: Gate, hub: Arc<Hub>, topics: Arc<dyn
             () = &mut auth_deadline, if client.caller.is_none() => Err((UNAUTHENTICATED, "sign in first")),
         };
         // A place that the hub took away means that this client was too slow.
-        let step = step.and_then(|()| if client.queue_is_full() { Err((SLOW, "too slow: resume with since")) } else { Ok(()) });
+        let step = step.and_then(|()| if client.queue.is_overrun() { Err((SLOW, "too slow: resume with since")) } else { Ok(()) });
         if let Err((code, reason)) = step {
             let close = CloseFrame { code, reason: reason.into() };
             let _ = client.socket.send(Message::Close(Some(close))).await;
@@ -95,24 +97,19 @@ type Step = Result<(), (u16, &'static str)>;
 const GONE: (u16, &str) = (1001, "gone");
 
 impl Client {
-    fn queue_is_full(&self) -> bool {
-        self.queue.capacity() == 0
-    }
-
     async fn send(&mut self, text: String) -> Step {
         self.socket.send(Message::Text(text.into())).await.map_err(|_| GONE)
     }
 
     async fn tell(&mut self, frame: Frame) -> Step {
-        // What was read from the rows while subscribing is not told twice. A frame names its topic, so that it finds its place.
-        if let Some(seq) = frame.seq {
-            let stale =
-                self.followed.iter().any(|(topic, place)| seq <= place.from && frame.text.contains(&format!("\"topic\":\"{topic}\"")));
-            if stale {
-                return Ok(());
-            }
+        // Left meanwhile.
+        let Some(place) = self.followed.get(&*frame.topic) else { return Ok(()) };
+        // What was read from the rows while subscribing is not told twice.
+        if frame.seq.is_some_and(|seq| seq <= place.from) {
+            return Ok(());
         }
-        self.socket.send(Message::Text(frame.text.as_ref().into())).await.map_err(|_| GONE)
+        let text = named_as_asked(&frame.text, &frame.topic, &place.asked);
+        self.socket.send(Message::Text(text.as_ref().into())).await.map_err(|_| GONE)
     }
 
     async fn hear(&mut self, message: Message) -> Step {
@@ -142,7 +139,7 @@ impl Client {
                 Err(Refused::Close(close)) => Err(close),
             },
             Said::Unsubscribe { topic } => {
-                self.followed.remove(&topic);
+                self.followed.retain(|full, place| *full != topic && place.asked != topic);
                 self.send(json!({ "type": "unsubscribed", "topic": topic }).to_string()).await
             }
             Said::Other => {
@@ -168,10 +165,12 @@ impl Client {
             None => None,
             Some(seq) => Some(crate::edge::stream::start(&self.gate.engine, Some((view.position().epoch, seq)))?),
         };
+        // Of two places on one topic both would be told: the older one goes first.
+        self.followed.remove(&topic);
         // First the place, then the rows: nothing falls between, and what is in both is told once.
         let place = self.hub.subscribe(&topic, self.queue.clone());
         let from = place.from;
-        self.send(json!({ "type": "subscribed", "topic": topic, "seq": since.unwrap_or(from) }).to_string())
+        self.send(json!({ "type": "subscribed", "topic": asked, "seq": since.unwrap_or(from) }).to_string())
             .await
             .map_err(Refused::Close)?;
         self.topics.followed(&self.gate.engine, &topic);
@@ -181,10 +180,10 @@ impl Client {
             let Some(last) = placed.last().map(|last| last.seq) else { break };
             seq = last;
             for one in placed.iter().filter(|one| one.seq <= from && one.event.topics.contains(&topic)) {
-                self.send(event_text(one, &topic)).await.map_err(Refused::Close)?;
+                self.send(event_text(one, asked)).await.map_err(Refused::Close)?;
             }
         }
-        self.followed.insert(topic, Followed { _place: place, question, from });
+        self.followed.insert(topic, Followed { asked: asked.to_owned(), _place: place, question, from });
         Ok(())
     }
 
@@ -193,14 +192,15 @@ impl Client {
         let Some(caller) = self.caller.clone() else { return Ok(()) };
         let view = self.gate.engine.view();
         let engine = self.gate.engine.clone();
-        let ended: Vec<String> = self
-            .followed
-            .iter()
-            .filter(|(_, place)| engine.authorize(&view, &caller, &place.question).is_err())
-            .map(|(topic, _)| topic.clone())
-            .collect();
+        let mut ended = Vec::new();
+        self.followed.retain(|_, place| {
+            let may = engine.authorize(&view, &caller, &place.question).is_ok();
+            if !may {
+                ended.push(place.asked.clone());
+            }
+            may
+        });
         for topic in ended {
-            self.followed.remove(&topic);
             self.send(json!({ "type": "unsubscribed", "topic": topic, "code": "not_found" }).to_string()).await?;
         }
         Ok(())
@@ -208,6 +208,18 @@ impl Client {
 
     async fn refuse(&mut self, problem: &Problem) -> Step {
         self.send(json!({ "type": "error", "code": problem.code, "status": problem.status, "detail": problem.detail }).to_string()).await
+    }
+}
+
+/// A frame is encoded once for all; who knows its topic by another name hears that one. The topic's is the last of its members.
+fn named_as_asked<'a>(text: &'a str, full: &str, asked: &str) -> Cow<'a, str> {
+    let named = format!("\"topic\":\"{full}\"");
+    match text.rfind(&named) {
+        Some(from) if full != asked => {
+            let (before, after) = (&text[..from], &text[from + named.len()..]);
+            format!("{before}\"topic\":\"{asked}\"{after}").into()
+        }
+        _ => text.into(),
     }
 }
 
