@@ -17,6 +17,10 @@ use storage::log::{Log, LogConfig, Position};
 use storage::{MachineClock, Options, Read, Timestamp};
 use tokio::runtime::Runtime;
 
+/// The product's allocator, for both sides.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const CLIENTS: [usize; 4] = [1, 8, 32, 128];
 const ACCOUNTS_COUNT: u128 = 10_000;
 const GHS: Currency = Currency(*b"GHS");

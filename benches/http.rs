@@ -13,6 +13,10 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+/// The product's allocator, for both sides.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const CLIENTS: [usize; 2] = [1, 32];
 
 async fn ask(client: &Client, method: Method, url: String, token: Option<&str>, body: Value) -> Value {

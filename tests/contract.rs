@@ -196,6 +196,33 @@ async fn a_key_makes_one_effect_and_one_answer() {
     app.stop().await;
 }
 
+/// A confirmation waits for the provider between two commands: its repeats wait with it, whatever the provider says.
+#[tokio::test(flavor = "multi_thread")]
+async fn repeated_confirmations_are_one() {
+    let (app, town) = town().await;
+    let ama = town.customer("+233200000001").await;
+    for (token, status) in [("tok_ok", "authorized"), ("tok_requires_action", "requires_action"), ("tok_declined", "failed")] {
+        let quote = town.quote(&ama).await;
+        let order = town.wire.write(&ama.token, "POST /v1/orders", &json!({ "quote_id": quote, "payment_method": "card" })).await.is(201);
+        let intent = order.body["payment"]["intent_id"].as_str().expect("an intent").to_owned();
+        let line = format!("POST /v1/payments/intents/{intent}/confirm");
+        let confirm = |token: &str| {
+            let request = town.wire.ask(&line).bearer_auth(&ama.token).header("idempotency-key", "confirm");
+            send(request.json(&json!({ "token": token })))
+        };
+        let answers: Vec<Answer> = futures_util::future::join_all((0..6).map(|_| confirm(token))).await;
+        assert!(answers.iter().all(|answer| answer.status == 200 && answer.text == answers[0].text), "{token}: {answers:#?}");
+        assert_eq!(answers[0].text("status"), status, "{token}");
+        assert_eq!(answers.iter().filter(|answer| answer.header("idempotency-replayed").is_none()).count(), 1, "{token}");
+        let again = confirm(token).await.is(200);
+        assert_eq!((&again.text, again.header("idempotency-replayed")), (&answers[0].text, Some("true")), "{token}");
+        check_problem(&confirm("tok_insufficient_funds").await, 422, "idempotency_key_reused");
+        let kept = town.wire.get(&ama.token, &format!("/v1/payments/intents/{intent}")).await.is(200);
+        assert_eq!(kept.text("status"), status, "{token}");
+    }
+    app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_not_kept_under_its_key() {
     let (app, town) = town().await;

@@ -36,6 +36,7 @@ use crate::engine::{Engine, EngineOptions};
 use crate::money::payments::provider::{Providers, connect};
 use crate::money::sandbox::{Sandbox, SandboxConnector};
 use crate::people::People;
+use crate::people::keyring::answers::PersonAnswers;
 use crate::{city, edge, money, ops, people, trade};
 
 /// The machine's clock may be behind the newest commit by this much, and no more: times in the history would be lies.
@@ -179,6 +180,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     topics::tell_positions(&hub, &tracking, &engine);
     let dispatch = wiring::dispatch_services(&tracking, &desk, &hub);
 
+    let (stop, stopping) = watch::channel(false);
     let parts = Parts {
         people: people.clone(),
         tracking,
@@ -190,6 +192,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
         hub,
         shelf,
         metrics_public: options.metrics_public,
+        stopping: stopping.clone(),
     };
     let (routes, _) = routes(&engine, parts);
     let traffic = Arc::new(Traffic::default());
@@ -203,7 +206,6 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
         Some(email) => Some(control::create_admin(&engine, &people, email).await.map_err(StartError::Admin)?),
         None => None,
     };
-    let (stop, stopping) = watch::channel(false);
     control::listen(&data, engine.clone(), people, stopping.clone()).map_err(|error| StartError::Io("the control socket", error))?;
     let address = listening.address;
     let server = tokio::spawn(Listening::serve(listening, routes, stopping));
@@ -214,7 +216,9 @@ fn open_engine(data: &Path, sandbox: bool, people: &People) -> Result<Engine, St
     let mut seed = [0; 32];
     aws_lc_rs::rand::fill(&mut seed)
         .map_err(|_| StartError::Io("the operating system's randomness", std::io::Error::other("not available")))?;
-    let options = EngineOptions { leading: false, ..EngineOptions::new(Options::with_seed(seed), Arc::new(MachineClock), sandbox) };
+    let answers = Arc::new(PersonAnswers);
+    let options =
+        EngineOptions { leading: false, answers, ..EngineOptions::new(Options::with_seed(seed), Arc::new(MachineClock), sandbox) };
     let wiring = wiring::wire();
     Ok(Engine::start(Arc::new(RealDisk), &data.join("state"), options, wiring, people.policies.clone())?)
 }
@@ -231,10 +235,11 @@ struct Parts {
     hub: Arc<Hub>,
     shelf: Arc<Shelf>,
     metrics_public: bool,
+    stopping: watch::Receiver<bool>,
 }
 
 fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
-    let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, metrics_public } = parts;
+    let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, metrics_public, stopping } = parts;
     let ops = overview::ops(engine, &search, &dispatcher, &hub, metrics_public);
     let mut api = OpenApiRouter::new()
         .merge(people::http::routes(people.clone()))
@@ -258,7 +263,7 @@ fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
     let router = router
         .merge(docs::routes(&document))
         .merge(ops::health::routes(ops))
-        .merge(edge::live::http::routes(edge::live::http::Live { hub, topics }));
+        .merge(edge::live::http::routes(edge::live::http::Live { hub, topics, stop: stopping }));
     (router, document)
 }
 

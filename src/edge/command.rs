@@ -1,5 +1,7 @@
 //! A write: token, body, idempotency key, the command in the writer, the answer. Checks run in the order of the contract.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -15,6 +17,9 @@ use crate::engine::{Caller, Done, Engine, Once, StoredAnswer, Tx, Verdict};
 
 /// A body may have this many bytes.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// It arrives within this time: a place in the queue of requests is not for waiting in.
+const BODY_PATIENCE: Duration = Duration::from_secs(15);
 
 /// No body, or `{}`.
 #[derive(Debug, Default, Clone, Copy, Deserialize, Serialize, utoipa::ToSchema)]
@@ -70,7 +75,9 @@ pub async fn collect(body: Body, max: usize) -> Result<Bytes, Problem> {
 
 impl<T: DeserializeOwned> Command<T> {
     async fn read(gate: Gate, caller: Caller, method: &Method, path: &str, headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
-        let body = collect(body, BODY_BYTES_MAX).await?;
+        let body = tokio::time::timeout(BODY_PATIENCE, collect(body, BODY_BYTES_MAX)).await;
+        let body =
+            body.map_err(|_| Problem::new(408, "body_too_slow", format!("the body has to arrive within {} s", BODY_PATIENCE.as_secs())))??;
         let once = match headers.get("idempotency-key") {
             // No tokens in the log: sign-in answers are never stored. Webhooks have the provider's event id.
             Some(_) if path.starts_with("/v1/auth/") || path.starts_with("/v1/payments/webhooks/") => None,

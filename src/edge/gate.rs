@@ -43,17 +43,26 @@ impl Gate {
         parts.extensions.get::<Self>().cloned().expect("edge::layers puts the gate into every request before any handler runs")
     }
 
+    /// The bearer token, if there is one.
+    ///
+    /// # Errors
+    /// 401 for an `Authorization` that holds none.
+    pub fn token(parts: &Parts) -> Result<Option<&str>, Problem> {
+        let Some(header) = parts.headers.get(header::AUTHORIZATION) else { return Ok(None) };
+        let token = header.to_str().ok().and_then(|text| text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer ")));
+        let token = token.ok_or_else(|| Problem::new(401, "unauthenticated", "Authorization must be: Bearer TOKEN"))?;
+        Ok(Some(token.trim()))
+    }
+
     /// The caller; `None` without a token.
     ///
     /// # Errors
     /// 401 for a token that proves nothing.
     pub fn caller(&self, parts: &Parts) -> Result<Option<Caller>, Problem> {
-        let Some(header) = parts.headers.get(header::AUTHORIZATION) else { return Ok(None) };
-        let token = header.to_str().ok().and_then(|text| text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer ")));
-        let token = token.ok_or_else(|| Problem::new(401, "unauthenticated", "Authorization must be: Bearer TOKEN"))?;
+        let Some(token) = Self::token(parts)? else { return Ok(None) };
         let mut caller = self
             .authenticate
-            .authenticate(token.trim(), &self.engine.view())
+            .authenticate(token, &self.engine.view())
             .map_err(|why| Problem::new(401, "unauthenticated", why.to_string()))?;
         caller.address = address(parts);
         Ok(Some(caller))

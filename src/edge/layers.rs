@@ -86,6 +86,10 @@ async fn limited(State(traffic): State<Arc<Traffic>>, request: Request, next: Ne
         }
     }
     traffic.requests.fetch_add(1, Ordering::Relaxed);
+    // A long poll waits, it does not work: it takes no place from those who do. The connections are bounded.
+    if request.uri().path() == "/v1/couriers/me/offers" {
+        return next.run(request).await;
+    }
     let under_way = traffic.under_way.fetch_add(1, Ordering::Relaxed);
     let _place = Place(&traffic.under_way);
     // Streams hold their place only until their head is sent; probes must answer under any load.

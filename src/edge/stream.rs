@@ -2,17 +2,19 @@
 
 use std::collections::HashSet;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::sse::{Event as Sse, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse as SseResponse};
 use futures_util::Stream;
-use storage::{Direction, Read};
-use tokio::sync::mpsc;
+use storage::{Direction, Read, View};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::gate::parse_seq;
 use super::problem::Problem;
+use super::server::stopped;
 use crate::engine::event::{EVENTS, EVENTS_KEPT_FROM, StoredEvent};
 use crate::engine::{Engine, WriteError};
 
@@ -67,45 +69,88 @@ pub fn parse_since(engine: &Engine, text: Option<&str>) -> Result<Option<(u64, u
         .transpose()
 }
 
-/// Streams events after `seq` for as long as the client listens; `keep` chooses and shows them.
-pub fn sse<F>(engine: Engine, seq: u64, keep: F) -> Response
+/// How often it is asked again whether a client that is told nothing may still listen.
+pub(super) const RECHECK_EVERY: Duration = Duration::from_secs(10);
+
+/// Those who catch up read beside the runtime, few at a time: a week of events must not hold others up.
+pub struct Readers(Semaphore);
+
+const READERS_MAX: usize = 4;
+
+impl Default for Readers {
+    fn default() -> Self {
+        Self(Semaphore::new(READERS_MAX))
+    }
+}
+
+impl Readers {
+    /// Reads in the newest view; `None` if that failed.
+    pub async fn read<T: Send + 'static>(&self, engine: &Engine, read: impl FnOnce(&View) -> T + Send + 'static) -> Option<T> {
+        let _place = self.0.acquire().await.ok()?;
+        let engine = engine.clone();
+        tokio::task::spawn_blocking(move || read(&engine.view())).await.ok()
+    }
+}
+
+/// Streams events after `seq` for as long as the client listens and `may`; `keep` chooses and shows them.
+pub fn sse<M, F>(engine: Engine, readers: Arc<Readers>, seq: u64, mut stop: watch::Receiver<bool>, may: M, keep: F) -> Response
 where
+    M: Fn() -> bool + Send + Sync + 'static,
     F: Fn(&Placed) -> Option<serde_json::Value> + Send + Sync + 'static,
 {
-    let (sender, receiver) = mpsc::channel::<Result<Sse, Infallible>>(64);
+    let (sender, receiver) = mpsc::channel(64);
+    let gone = sender.clone();
     tokio::spawn(async move {
-        let mut seq = seq;
-        let mut positions = engine.positions();
-        loop {
-            positions.mark_unchanged();
-            let placed = after(&*engine.view(), seq, CHUNK);
-            if let Some(last) = placed.last() {
-                seq = last.seq;
-            }
-            let epoch = engine.view().position().epoch;
-            // An id stands only on the last event that a client sees of a command: resuming there repeats and skips nothing.
-            let shown: Vec<(u64, bool, String, serde_json::Value)> =
-                placed.iter().filter_map(|one| keep(one).map(|data| (one.seq, one.event.more, one.event.name.clone(), data))).collect();
-            for (at, (of, _, name, data)) in shown.iter().enumerate() {
-                let last_of_command = shown.get(at + 1).is_none_or(|next| next.0 != *of);
-                let mut event = Sse::default().event(name).data(data.to_string());
-                if last_of_command {
-                    event = event.id(format!("{epoch}.{of}"));
-                }
-                // A client that reads too slowly holds only its own stream up: the rows wait for it.
-                if sender.send(Ok(event)).await.is_err() {
-                    return;
-                }
-            }
-            if placed.is_empty() {
-                tokio::select! {
-                    changed = positions.changed() => if changed.is_err() { return },
-                    () = sender.closed() => return,
-                }
-            }
+        tokio::select! {
+            _ = tell(engine, &readers, seq, sender, may, keep) => (),
+            () = gone.closed() => (),
+            () = stopped(&mut stop) => (),
         }
     });
     respond(ReceiverStream::new(receiver))
+}
+
+/// `None` at the end.
+async fn tell<M, F>(
+    engine: Engine,
+    readers: &Readers,
+    mut seq: u64,
+    sender: mpsc::Sender<Result<Sse, Infallible>>,
+    may: M,
+    keep: F,
+) -> Option<()>
+where
+    M: Fn() -> bool,
+    F: Fn(&Placed) -> Option<serde_json::Value>,
+{
+    let mut positions = engine.positions();
+    let mut recheck = tokio::time::interval(RECHECK_EVERY);
+    loop {
+        positions.mark_unchanged();
+        let placed = readers.read(&engine, move |view| after(view, seq, CHUNK)).await?;
+        if !may() {
+            return None;
+        }
+        let epoch = engine.view().position().epoch;
+        // An id stands only on the last event that a client sees of a command: resuming there repeats and skips nothing.
+        let shown: Vec<(&Placed, serde_json::Value)> = placed.iter().filter_map(|one| keep(one).map(|data| (one, data))).collect();
+        for (at, (one, data)) in shown.iter().enumerate() {
+            let last_of_command = shown.get(at + 1).is_none_or(|(next, _)| next.seq != one.seq);
+            let mut event = Sse::default().event(&one.event.name).data(data.to_string());
+            if last_of_command {
+                event = event.id(format!("{epoch}.{}", one.seq));
+            }
+            // A client that reads too slowly holds only its own stream up: the rows wait for it.
+            sender.send(Ok(event)).await.ok()?;
+        }
+        match placed.last() {
+            Some(last) => seq = last.seq,
+            None => tokio::select! {
+                changed = positions.changed() => changed.ok()?,
+                _ = recheck.tick() => (),
+            },
+        }
+    }
 }
 
 pub(super) fn respond<S>(events: S) -> Response

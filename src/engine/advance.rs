@@ -33,13 +33,17 @@ impl Engine {
     /// # Errors
     /// [`AdvanceError`]; time has then moved as far as it got.
     pub async fn advance(&self, caller: &Caller, question: Question, by_ms: i64, freeze: Option<bool>) -> Result<Timestamp, AdvanceError> {
+        let _alone = self.advancing().lock().await;
         let frozen_after = freeze.unwrap_or(self.clock().is_frozen());
         // Stand still while stepping: machine time must not add to the jump.
         let start = self.now();
         self.show(caller, Some(question), start, true).await?;
         let target = start.plus_ms(by_ms.max(0));
         let mut now = start;
-        for _ in 0..STEPS_MAX {
+        for step in 0.. {
+            if step == STEPS_MAX {
+                return Err(AdvanceError::Busy(format!("{STEPS_MAX} due times, and still some before the target")));
+            }
             self.settle().await?;
             let Some(due) = self.next_due().filter(|due| *due <= target) else { break };
             // Something due now or earlier that idle workers have left alone (a broken destination) waits for its own next time.

@@ -12,7 +12,7 @@ use super::caller::Caller;
 use super::decision::Authorize;
 use super::event::{EVENTS, EVENTS_KEPT_FROM, KeptFrom, StoredEvent};
 use super::fault::{Fault, WriteError};
-use super::idempotency::{KEPT_MS, ONCE, ONCE_BY_EXPIRY, Once, OnceRow, StoredAnswer};
+use super::idempotency::{KEPT_MS, ONCE, ONCE_BY_EXPIRY, Once, OnceRow, SealAnswers, StoredAnswer, Unsealed};
 use super::json_text;
 use super::timer::{FAILURES_MAX, FiredTimer, TIMERS, TimerTag};
 use super::tx::Tx;
@@ -30,6 +30,7 @@ pub struct Core {
     pub store: Store,
     wiring: Arc<Wiring>,
     authorize: Arc<dyn Authorize>,
+    answers: Arc<dyn SealAnswers>,
     /// When the next timer or pending transfer is due; looked up again only after a command that touched them.
     next_due: Option<Timestamp>,
 }
@@ -48,7 +49,13 @@ impl Core {
     /// A core over an open store.
     pub fn new(store: Store, wiring: Arc<Wiring>, authorize: Arc<dyn Authorize>) -> Self {
         let next_due = due(&store);
-        Self { store, wiring, authorize, next_due }
+        Self { store, wiring, authorize, answers: Arc::new(Unsealed), next_due }
+    }
+
+    /// With kept answers sealed.
+    #[must_use]
+    pub fn sealing(self, answers: Arc<dyn SealAnswers>) -> Self {
+        Self { answers, ..self }
     }
 
     /// Runs one command in the open batch.
@@ -80,16 +87,20 @@ impl Core {
             if row.fingerprint != once.fingerprint {
                 return Err(Fault::KeyReused.into());
             }
-            return Ok(Ran { value: row.answer, seq: row.seq, replayed: true });
+            let opened =
+                storage::fault::catch(|| self.answers.open(self.store.head(), caller, &row.answer.body)).map_err(Fault::Storage)?;
+            return Ok(Ran { value: StoredAnswer { body: opened, ..row.answer }, seq: row.seq, replayed: true });
         }
-        self.run_kept(caller, name, command, |txn, answer: &StoredAnswer| {
+        let answers = self.answers.clone();
+        self.run_kept(caller, name, command, move |tx, answer: &StoredAnswer| {
             // A refusal that was committed to be remembered is no answer to repeat.
             if answer.status >= 400 {
                 return;
             }
-            let expires_at = txn.now().plus_ms(KEPT_MS);
-            let row = OnceRow { fingerprint: once.fingerprint, answer: answer.clone(), seq: txn.seq(), expires_at };
-            ONCE.put(txn, &once.scope, &row);
+            let body = answers.seal(tx, caller, &answer.body);
+            let answer = StoredAnswer { body, headers: answer.headers.clone(), ..*answer };
+            let row = OnceRow { fingerprint: once.fingerprint, answer, seq: tx.seq(), expires_at: tx.now().plus_ms(KEPT_MS) };
+            ONCE.put(tx, &once.scope, &row);
         })
     }
 
@@ -98,7 +109,7 @@ impl Core {
         caller: &Caller,
         name: &'static str,
         command: impl FnOnce(&mut Tx<'_, '_>) -> Result<T, E>,
-        keep: impl FnOnce(&mut Txn<'_>, &T),
+        keep: impl FnOnce(&mut Tx<'_, '_>, &T),
     ) -> Result<Ran<T>, WriteError<E>> {
         let (wiring, authorize) = (&*self.wiring, &*self.authorize);
         let store = &mut self.store;
@@ -113,13 +124,13 @@ impl Core {
                 if planted::is(Bug::IdempotencyApart) {
                     later = Some(keep);
                 } else {
-                    keep(txn, &value);
+                    keep(&mut tx, &value);
                 }
                 Ok(value)
             })
         });
         if let (Some(keep), Ok(Ok((_, value)))) = (later, &ran) {
-            apart(store, |txn| keep(txn, value));
+            apart(store, |txn| keep(&mut Tx::new(txn, caller, authorize), value));
         }
         if timed {
             self.next_due = due(&self.store);
@@ -132,6 +143,11 @@ impl Core {
                 Err(Fault::Storage(fault).into())
             }
         }
+    }
+
+    /// After a batch was forgotten: what is due is as before it.
+    pub fn look_again(&mut self) {
+        self.next_due = due(&self.store);
     }
 
     /// When the next timer fires or the next pending transfer runs out.
@@ -204,6 +220,32 @@ impl Core {
             wiring.answered(tx, sent, answer)
         });
         match ran {
+            Ok(_) => Ok(()),
+            Err(WriteError::Refused(fault) | WriteError::Fault(fault)) => Err(fault),
+        }
+    }
+
+    /// Counts a failed try; if it was the last, its handler hears that in the same commit.
+    ///
+    /// # Errors
+    /// The store's fault; the effect stays as it was.
+    pub fn fail_effect(&mut self, sent: &super::SentEffect, error: &super::DeliveryError) -> Result<(), Fault> {
+        let wiring = self.wiring.clone();
+        let told = self.run(&Caller::system("outbox"), "outbox.failed", |tx| {
+            if super::outbox::record_failure(tx, sent, error) {
+                wiring.answered(tx, sent, &super::Answered::GaveUp { why: error.to_string() })?;
+            }
+            Ok::<(), Fault>(())
+        });
+        let Err(WriteError::Refused(fault) | WriteError::Fault(fault)) = told else { return Ok(()) };
+        // A handler that cannot bear the news must not keep the effect in flight for ever: dead it is, and the operators know both.
+        let alone = self.run(&Caller::system("outbox"), "outbox.failed", |tx| {
+            if super::outbox::record_failure(tx, sent, error) {
+                tx.attention("effect_unheard", &sent.id.to_string(), format!("its failure could not be taken: {fault}"), &[]);
+            }
+            Ok::<(), Fault>(())
+        });
+        match alone {
             Ok(_) => Ok(()),
             Err(WriteError::Refused(fault) | WriteError::Fault(fault)) => Err(fault),
         }

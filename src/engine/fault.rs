@@ -21,6 +21,9 @@ pub enum Fault {
     /// The idempotency key was used for another body.
     #[error("the idempotency key was used with another body")]
     KeyReused,
+    /// The disk has no room for another log segment: nothing was written.
+    #[error("the disk is full; nothing was changed")]
+    NoSpace,
     /// The process is stopping.
     #[error("the server is stopping")]
     Stopping,

@@ -18,7 +18,7 @@ use super::clock::{EngineClock, TEST_CLOCK};
 use super::core::{Core, Ran};
 use super::decision::{Authorize, Denied, Question};
 use super::fault::{Fault, WriteError};
-use super::idempotency::{Once, StoredAnswer};
+use super::idempotency::{Once, SealAnswers, StoredAnswer, Unsealed};
 use super::outbox::Destinations;
 use super::stats::Stats;
 use super::tx::Tx;
@@ -30,6 +30,8 @@ pub struct EngineOptions {
     pub storage: Options,
     pub clock: Arc<dyn Clock>,
     pub sandbox: bool,
+    /// How kept answers are sealed.
+    pub answers: Arc<dyn SealAnswers>,
     /// Whether timers fire from the first moment. If not, they wait for [`Engine::lead`].
     pub leading: bool,
     /// Commands that may wait; one more is refused with 503.
@@ -48,7 +50,7 @@ impl EngineOptions {
             eprintln!("medina: stopped: {why}. Start it again: it recovers from what the disk has.");
             std::process::exit(writer::EXIT_NOT_DURABLE);
         };
-        Self { storage, clock, sandbox, leading: true, queue_max: 4_096, on_fatal: Box::new(on_fatal) }
+        Self { storage, clock, sandbox, answers: Arc::new(Unsealed), leading: true, queue_max: 4_096, on_fatal: Box::new(on_fatal) }
     }
 }
 
@@ -75,6 +77,7 @@ struct Inner {
     stats: Arc<Stats>,
     full: Arc<AtomicBool>,
     leading: Arc<AtomicBool>,
+    advancing: tokio::sync::Mutex<()>,
     sandbox: bool,
     background: Mutex<Vec<Arc<dyn Background>>>,
     destinations: Destinations,
@@ -111,13 +114,19 @@ impl Engine {
             stats: stats.clone(),
             position,
             on_fatal: options.on_fatal,
+            watches_clock: !options.sandbox,
             leading: leading.clone(),
             full: full.clone(),
         };
-        let core = Core::new(store, Arc::new(wiring), authorize.clone());
+        let core = Core::new(store, Arc::new(wiring), authorize.clone()).sealing(options.answers);
         let thread = std::thread::Builder::new()
             .name("medina-writer".to_owned())
-            .spawn(move || writer::run(core, &jobs, &shared))
+            .spawn(move || {
+                // Reads of the writer's own (timers, sweeps) may meet damage too: the process must not live on mute.
+                if let Err(fault) = storage::fault::catch(|| writer::run(core, &jobs, &shared)) {
+                    (shared.on_fatal)(&format!("the writer stopped: {fault}"));
+                }
+            })
             .map_err(OpenError::Io)?;
         Ok(Self(Arc::new(Inner {
             queue: Mutex::new(Some(queue)),
@@ -128,6 +137,7 @@ impl Engine {
             stats,
             full,
             leading,
+            advancing: tokio::sync::Mutex::new(()),
             sandbox: options.sandbox,
             background: Mutex::new(Vec::new()),
             destinations: Destinations::default(),
@@ -183,8 +193,14 @@ impl Engine {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |core| {
             let ran = run(core);
-            Box::new(move |position| {
-                let done = ran.map(|Ran { value, seq, replayed }| Done { value, seq, position: Position { seq, ..position }, replayed });
+            Box::new(move |committed: Result<Position, Fault>| {
+                let done = match (ran, committed) {
+                    (Ok(Ran { value, seq, replayed }), Ok(position)) => {
+                        Ok(Done { value, seq, position: Position { seq, ..position }, replayed })
+                    }
+                    (Ok(_), Err(fault)) => Err(fault.into()),
+                    (Err(error), _) => Err(error),
+                };
                 // The caller may have gone away; what it asked for is done all the same.
                 let _ = answer.send(done);
             })
@@ -283,6 +299,11 @@ impl Engine {
     /// Something the test clock must wait for.
     pub fn background(&self, work: Arc<dyn Background>) {
         self.0.background.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+    }
+
+    /// One advance of the test clock at a time.
+    pub(super) fn advancing(&self) -> &tokio::sync::Mutex<()> {
+        &self.0.advancing
     }
 
     /// From now on timers fire: everything that had to be looked after first (offers whose couriers need time to come back) has been.

@@ -3,7 +3,10 @@
 //! Source: IETF draft-ietf-httpapi-idempotency-key-header.
 
 use serde::{Deserialize, Serialize};
-use storage::{Index, Row, Table, Timestamp};
+use storage::{Index, Read, Row, Table, Timestamp};
+
+use super::caller::Caller;
+use super::tx::Tx;
 
 /// Which request this is: scope (principal, method, path, key) and fingerprint (body), as hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,26 @@ impl Row for OnceRow {
 /// By time of expiry, for the sweep.
 pub static ONCE_BY_EXPIRY: Index<[u8; 32], OnceRow> = Index::new(28, "engine.once.by_expiry", |_, row, keys| keys.add(&row.expires_at));
 pub static ONCE: Table<[u8; 32], OnceRow> = Table::new(27, "engine.once", &[&ONCE_BY_EXPIRY]);
+
+/// Keeps kept answers unreadable without the caller's key: they hold names, addresses and codes. People implement it.
+pub trait SealAnswers: Send + Sync {
+    /// The body as it is stored.
+    fn seal(&self, tx: &mut Tx<'_, '_>, caller: &Caller, body: &[u8]) -> Vec<u8>;
+    /// The body as it was; empty once the caller's key is erased.
+    fn open(&self, read: &dyn Read, caller: &Caller, stored: &[u8]) -> Vec<u8>;
+}
+
+/// Keeps answers as they are: for stores without persons.
+pub struct Unsealed;
+
+impl SealAnswers for Unsealed {
+    fn seal(&self, _: &mut Tx<'_, '_>, _: &Caller, body: &[u8]) -> Vec<u8> {
+        body.to_vec()
+    }
+    fn open(&self, _: &dyn Read, _: &Caller, stored: &[u8]) -> Vec<u8> {
+        stored.to_vec()
+    }
+}
 
 /// How long an answer is remembered: 7 days.
 pub const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;

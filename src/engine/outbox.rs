@@ -10,12 +10,12 @@ use std::time::Duration;
 use storage::{Direction, Read, Timestamp};
 use tokio::task::JoinSet;
 
+use super::Tx;
 use super::background::Background;
 use super::core::Ran;
 use super::effect::{self, Answered, EffectId, EffectRow, EffectState, OUTBOX, OUTBOX_BY_STATE, OUTBOX_BY_SUBJECT, SentEffect};
 use super::fault::{Fault, WriteError};
 use super::handle::{Engine, WeakEngine};
-use super::{Caller, Tx};
 
 /// An effect is tried this often before it waits for an operator.
 pub const TRIES_MAX: u8 = 8;
@@ -205,38 +205,22 @@ impl Outbox {
 }
 
 async fn answer_effect(engine: &Engine, sent: SentEffect, answer: Answered) -> Result<(), Fault> {
-    let outcome = engine.submit(move |core| match core.answer_effect(&sent, &answer) {
-        Ok(()) => Ok(Ran { value: (), seq: core.store.position().seq, replayed: false }),
-        // A handler that fails must not lose the answer for ever nor block its lane: it counts as a failed try.
-        Err(fault) => {
-            let why = DeliveryError::Retry(format!("the answer could not be taken: {fault}"));
-            core.run(&Caller::system("outbox"), "outbox.failed", |tx| record_failure(tx, &sent, &why)).map(|ran| Ran {
-                value: (),
-                seq: ran.seq,
-                replayed: false,
-            })
-        }
+    let outcome = engine.submit(move |core| {
+        let taken = core.answer_effect(&sent, &answer).or_else(|fault| {
+            // A handler that fails must not lose the answer for ever nor block its lane: it counts as a failed try.
+            core.fail_effect(&sent, &DeliveryError::Retry(format!("the answer could not be taken: {fault}")))
+        });
+        taken.map(|()| Ran { value: (), seq: core.store.position().seq, replayed: false }).map_err(WriteError::<Fault>::Fault)
     });
     outcome.await.map(drop).map_err(flatten)
 }
 
 async fn failed(engine: &Engine, sent: SentEffect, error: DeliveryError) -> Result<(), Fault> {
-    let dead = engine
-        .write(&Caller::system("outbox"), "outbox.failed", {
-            let (sent, error) = (sent.clone(), error.clone());
-            move |tx| record_failure(tx, &sent, &error)
-        })
-        .await
-        .map_err(flatten)?
-        .value;
-    if dead {
-        let answer = Answered::GaveUp { why: error.to_string() };
-        let told = engine.submit(move |core| {
-            core.answer_effect(&sent, &answer).map(|()| Ran { value: (), seq: 0, replayed: false }).map_err(WriteError::<Fault>::Fault)
-        });
-        told.await.map(drop).map_err(flatten)?;
-    }
-    Ok(())
+    let outcome = engine.submit(move |core| {
+        let counted = core.fail_effect(&sent, &error);
+        counted.map(|()| Ran { value: (), seq: core.store.position().seq, replayed: false }).map_err(WriteError::<Fault>::Fault)
+    });
+    outcome.await.map(drop).map_err(flatten)
 }
 
 fn flatten(error: WriteError<Fault>) -> Fault {
@@ -246,8 +230,8 @@ fn flatten(error: WriteError<Fault>) -> Fault {
 }
 
 /// Counts a failed try; true if it was the last.
-fn record_failure(tx: &mut Tx<'_, '_>, sent: &SentEffect, error: &DeliveryError) -> Result<bool, Fault> {
-    let Some(mut row) = OUTBOX.get(tx, &sent.id) else { return Ok(false) };
+pub(super) fn record_failure(tx: &mut Tx<'_, '_>, sent: &SentEffect, error: &DeliveryError) -> bool {
+    let Some(mut row) = OUTBOX.get(tx, &sent.id) else { return false };
     row.tries = row.tries.saturating_add(1);
     row.last_error = Some(error.to_string());
     let dead = matches!(error, DeliveryError::Refused(_)) || row.tries >= TRIES_MAX;
@@ -261,7 +245,7 @@ fn record_failure(tx: &mut Tx<'_, '_>, sent: &SentEffect, error: &DeliveryError)
         row.next_at = tx.now().plus_s((1_i64 << (row.tries - 1).min(20)).min(PAUSE_MAX_S));
     }
     OUTBOX.put(tx, &sent.id, &row);
-    Ok(dead)
+    dead
 }
 
 /// An operator sends a dead effect again.

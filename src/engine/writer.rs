@@ -11,10 +11,11 @@ use tokio::sync::watch;
 
 use super::clock::EngineClock;
 use super::core::Core;
+use super::fault::Fault;
 use super::stats::Stats;
 
 /// What to do once the batch is durable: answer the caller.
-pub type Answer = Box<dyn FnOnce(Position) + Send>;
+pub type Answer = Box<dyn FnOnce(Result<Position, Fault>) + Send>;
 /// A queued command: runs in the batch, returns its answer.
 pub type Job = Box<dyn FnOnce(&mut Core) -> Answer + Send>;
 
@@ -29,6 +30,9 @@ const IDLE: Duration = Duration::from_millis(500);
 const FOLD_AGE: Duration = Duration::from_secs(30);
 /// How often expired answers are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// The machine's clock may go ahead of the monotonic one by this much between two batches.
+const CLOCK_STEP_MS_MAX: i64 = 60_000;
+const CLOCK_JUMPED: &str = "the machine's clock jumped forward by over a minute; check it (NTP), then start again if it is right";
 /// Exit code of a process that could not make its log durable: systemd restarts it, it recovers from what the disk has.
 pub const EXIT_NOT_DURABLE: i32 = 74;
 
@@ -39,6 +43,8 @@ pub struct Shared {
     pub position: watch::Sender<Position>,
     /// Called with the last words when the log cannot be made durable; never returns in a product.
     pub on_fatal: Box<dyn Fn(&str) + Send + Sync>,
+    /// Whether a jump of the machine's clock stops the writer (not in a sandbox, whose clock is meant to jump).
+    pub watches_clock: bool,
     /// Timers fire only while this node leads.
     pub leading: Arc<AtomicBool>,
     /// Set while the recent layer is full: callers are refused at the door.
@@ -57,6 +63,7 @@ pub fn run(mut core: Core, queue: &Receiver<Job>, shared: &Shared) {
     let mut answers: Vec<Answer> = Vec::new();
     let mut last_fold = Instant::now();
     let mut last_sweep = Instant::now();
+    let mut last_seen = (shared.clock.now(), shared.clock.monotonic_ms());
     let mut sweeping = false;
     let mut open = true;
     while open {
@@ -87,6 +94,9 @@ pub fn run(mut core: Core, queue: &Receiver<Job>, shared: &Shared) {
         }
         let begun = Instant::now();
         let now = shared.clock.now();
+        if shared.watches_clock && jumped(&mut last_seen, now, shared.clock.monotonic_ms()) {
+            return (shared.on_fatal)(CLOCK_JUMPED);
+        }
         core.store.begin(now);
         if let Some(first) = first {
             answers.push(first(&mut core));
@@ -106,6 +116,14 @@ pub fn run(mut core: Core, queue: &Receiver<Job>, shared: &Shared) {
         }
         let committed = match core.commit() {
             Ok(committed) => committed,
+            Err(fatal) if core.store.forget_batch(&fatal) => {
+                tracing::error!(%fatal, "no room for the log: commands are refused until there is");
+                core.look_again();
+                for answer in answers.drain(..) {
+                    answer(Err(Fault::NoSpace));
+                }
+                continue;
+            }
             Err(fatal) => return (shared.on_fatal)(&fatal.to_string()),
         };
         let position = core.store.position();
@@ -116,7 +134,7 @@ pub fn run(mut core: Core, queue: &Receiver<Job>, shared: &Shared) {
             shared.position.send_replace(position);
         }
         for answer in answers.drain(..) {
-            answer(position);
+            answer(Ok(position));
         }
         shared.full.store(core.store.is_full(), Ordering::Release);
         let aged = last_fold.elapsed() >= FOLD_AGE && core.store.recent_bytes() > 0;
@@ -138,6 +156,14 @@ pub fn run(mut core: Core, queue: &Receiver<Job>, shared: &Shared) {
     if let Err(fatal) = core.store.fold_now() {
         tracing::error!(%fatal, "the last fold failed; the log holds everything");
     }
+}
+
+/// Whether the wall's time went ahead of the monotonic clock by more than a minute since the last look: a wrong step of NTP would fire every timer and
+/// pin the history to the future.
+fn jumped(last: &mut (Timestamp, u64), now: Timestamp, monotonic_ms: u64) -> bool {
+    let (wall_ms, steady_ms) = (now.ms_since(last.0), monotonic_ms.saturating_sub(last.1));
+    *last = (now, monotonic_ms);
+    wall_ms - i64::try_from(steady_ms).unwrap_or(i64::MAX) > CLOCK_STEP_MS_MAX
 }
 
 fn until_next_timer(core: &Core, now: Timestamp) -> Duration {

@@ -33,6 +33,8 @@ pub struct People {
     pub hashing: Arc<Hashing>,
     /// Hand this to the engine as its `Authorize`.
     pub policies: Arc<Policies>,
+    /// Whether something sends text messages. Without it one-time codes are refused outside a sandbox: nobody would get them.
+    pub sends_sms: bool,
 }
 
 /// Why people's part does not start.
@@ -58,6 +60,7 @@ impl People {
             tokens: Arc::new(Tokens::open(&folder).map_err(keys)?),
             hashing: Arc::new(Hashing::new()),
             policies: Arc::new(Policies::embedded().map_err(|error| OpenError::Policies(error.to_string()))?),
+            sends_sms: false,
         })
     }
 
@@ -72,6 +75,7 @@ impl People {
             tokens: Arc::new(Tokens::in_memory().map_err(keys)?),
             hashing: Arc::new(Hashing::new()),
             policies: Arc::new(Policies::embedded().map_err(|error| OpenError::Policies(error.to_string()))?),
+            sends_sms: false,
         })
     }
 }

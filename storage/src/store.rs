@@ -17,7 +17,7 @@ use crate::changes;
 use crate::clock::Timestamp;
 use crate::disk::Disk;
 use crate::disk::planted::{self, Bug};
-use crate::log::{Log, LogConfig, LogError, Position};
+use crate::log::{Log, LogConfig, LogError, Position, Spare};
 use crate::random::Random;
 use crate::txn::Txn;
 use crate::view::{Layer, View};
@@ -260,6 +260,18 @@ impl Store {
         Ok(count)
     }
 
+    /// After a failed commit: whether nothing of the batch has reached the log, for want of room. Then the batch is forgotten as if its commands had been
+    /// refused, and the store goes on.
+    pub fn forget_batch(&mut self, fatal: &Fatal) -> bool {
+        if !(self.log.is_usable() && fatal.0.is_disk_full()) {
+            return false;
+        }
+        self.head = View::clone(&self.published.now());
+        self.batch.count = 0;
+        self.batch.body.clear();
+        true
+    }
+
     fn publish(&self) {
         self.published.0.store(Arc::new(self.head.clone()));
     }
@@ -285,7 +297,7 @@ impl Store {
         self.head.folding = std::mem::take(&mut self.head.recent);
         self.recent_bytes = 0;
         self.publish();
-        Some(FoldJob { layer: self.head.folding.clone(), position: self.head.position, base: self.base.clone() })
+        Some(FoldJob { layer: self.head.folding.clone(), position: self.head.position, base: self.base.clone(), spare: self.log.spare() })
     }
 
     /// Takes a finished fold over, between batches: readers see the new base, old log segments may go. The returned layer is big: drop it off the
@@ -330,6 +342,7 @@ pub struct FoldJob {
     layer: Layer,
     position: Position,
     base: Arc<Base>,
+    spare: Spare,
 }
 
 /// A fold that ended well.
@@ -347,6 +360,8 @@ impl FoldJob {
         let mut claimed = self.position;
         claimed.seq += u64::from(planted::is(Bug::CheckpointSeqTooHigh));
         self.base.fold(&self.layer, claimed)?;
+        // The log's next segment, so that the writer need not write zeros when it rolls over. Without one it makes its own.
+        let _ = self.spare.make();
         Ok(FoldDone { snapshot: self.base.snapshot()?, position: self.position })
     }
 }

@@ -9,7 +9,7 @@ use axum::http::Request as HttpRequest;
 use medina::city::cities::model::{CITIES, SETTINGS};
 use medina::city::cities::{City, CityId, Settings};
 use medina::city::couriers::{self, CourierId};
-use medina::city::dispatch::policy::Immediate;
+use medina::city::dispatch::policy::{Immediate, Policy};
 use medina::city::dispatch::{Described, Desk, Dispatcher, Job, Refusal, Request, Services, jobs};
 use medina::city::tracking::{self, Tracking};
 use medina::city::{dispatch, place::Place};
@@ -62,15 +62,20 @@ pub fn place(metres: f64) -> Place {
 
 impl Town {
     pub async fn start(data: &Path) -> Self {
-        Self::open(data, true).await
+        Self::open(data, true, Arc::new(Immediate)).await
+    }
+
+    /// With another way to choose.
+    pub async fn planned_by(data: &Path, policy: Arc<dyn Policy>) -> Self {
+        Self::open(data, true, policy).await
     }
 
     /// The same folder again.
     pub async fn again(data: &Path) -> Self {
-        Self::open(data, false).await
+        Self::open(data, false, Arc::new(Immediate)).await
     }
 
-    async fn open(data: &Path, build: bool) -> Self {
+    async fn open(data: &Path, build: bool, policy: Arc<dyn Policy>) -> Self {
         let people = People::in_memory([9; 32]).unwrap();
         let mut wiring = Wiring::new();
         dispatch::wire(&mut wiring);
@@ -83,7 +88,7 @@ impl Town {
         }
         let tracking = Arc::new(Tracking::default());
         let desk = Arc::new(Desk::default());
-        let dispatcher = Dispatcher::new(tracking.clone(), desk.clone(), Arc::new(Immediate));
+        let dispatcher = Dispatcher::new(tracking.clone(), desk.clone(), policy);
         dispatcher.recover(&engine).await.unwrap();
         engine.background(dispatcher.clone());
         tokio::spawn(dispatcher.clone().run(engine.clone()));

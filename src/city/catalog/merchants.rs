@@ -231,6 +231,7 @@ async fn create(command: Command<NewMerchant>) -> Result<Response, Problem> {
 
 /// `?city_id=`
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
     #[serde(default)]

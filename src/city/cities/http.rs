@@ -160,6 +160,7 @@ async fn create(command: Command<NewCity>) -> Result<Response, Problem> {
 
 /// `?lat=&lon=`
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
     #[serde(default)]

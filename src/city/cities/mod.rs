@@ -18,4 +18,4 @@ pub use commands::Changed;
 pub use http::routes;
 pub use model::{City, CityId, CityTag, Refusal};
 pub use settings::{Capture, PaymentMethod, Proof, Settings};
-pub use views::{get, serves, settings};
+pub use views::{at, get, serves, settings};

@@ -25,6 +25,12 @@ pub fn serves(city: &City, settings: &Settings, point: Point) -> bool {
     }
 }
 
+/// The city that serves a point; of several the nearest.
+pub fn at(read: &(impl Read + ?Sized), point: Point) -> Option<CityId> {
+    let serving = |(_, id, city): &(u64, CityId, City)| SETTINGS.get(read, id).is_some_and(|settings| serves(city, &settings, point));
+    list(read, Some(point)).into_iter().find(serving).map(|(_, id, _)| id)
+}
+
 /// All cities, the newest first, each with its distance from `from` in whole metres; with `from` the nearest first.
 pub fn list(read: &(impl Read + ?Sized), from: Option<Point>) -> Vec<(u64, CityId, City)> {
     let mut cities: Vec<(u64, CityId, City)> =

@@ -126,8 +126,12 @@ pub fn edit(tx: &mut Tx, id: CourierId, if_match: Option<u64>, change: impl FnOn
     }
     courier.version += 1;
     COURIERS.put(tx, &id, &courier);
-    if courier.status != Status::Active || courier.city != before.city {
+    let leaves = courier.status != Status::Active || courier.city != before.city;
+    // What they are asked to take on might not fit any more.
+    if leaves || courier.capacity < before.capacity {
         dispatch::offers::void_of(tx, id, "the account changed");
+    }
+    if leaves {
         stop_work(tx, id);
     }
     activated(tx, &courier)?;

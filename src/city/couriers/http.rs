@@ -129,6 +129,7 @@ async fn create(command: Command<CreateBody>) -> Result<Response, Problem> {
 }
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     #[param(value_type = Option<String>)]
@@ -146,7 +147,7 @@ pub struct ListQuery {
 
 /// Couriers, newest first.
 #[utoipa::path(get, path = "/v1/couriers", tag = "couriers", params(ListQuery), responses((status = 200, body = Page<CourierView>)))]
-async fn list(Query(query): Query<ListQuery>, ctx: Ctx) -> Result<Json<Page<CourierView>>, Problem> {
+async fn list(ctx: Ctx, Query(query): Query<ListQuery>) -> Result<Json<Page<CourierView>>, Problem> {
     let page = PageQuery { limit: query.limit, cursor: query.cursor };
     let (limit, after) = (page.limit()?, page.after()?);
     ctx.authorize(&Question::new("couriers.list", Resource::new("Couriers", "*")))?;

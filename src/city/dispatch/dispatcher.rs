@@ -97,7 +97,7 @@ impl Dispatcher {
                 // Standing time: many simulated minutes pass between two redrawings by the machine's clock.
                 self.tracking.refresh();
             }
-            let plans = self.plan(view, engine.now(), due).await?;
+            let plans = self.plan(engine, view, due).await?;
             let done = futures_util::future::join_all(plans.into_iter().map(|plan| self.carry_out(engine, plan))).await;
             let moved = done.into_iter().collect::<Result<Vec<bool>, Fault>>()?;
             if !moved.contains(&true) {
@@ -106,24 +106,42 @@ impl Dispatcher {
         }
     }
 
-    async fn plan(&self, view: Arc<View>, now: Timestamp, due: Vec<(JobId, Job)>) -> Result<Vec<Plan>, Fault> {
+    /// Plans for what is due. A job on which the policy panics is set aside: it must not stop the others.
+    async fn plan(&self, engine: &Engine, view: Arc<View>, due: Vec<(JobId, Job)>) -> Result<Vec<Plan>, Fault> {
+        let now = engine.now();
+        let due = Arc::new(due);
+        if let Some(plans) = self.try_plan(view.clone(), now, due.clone()).await? {
+            return Ok(plans);
+        }
+        let mut plans = Vec::with_capacity(due.len());
+        for (id, job) in &*due {
+            match self.try_plan(view.clone(), now, Arc::new(vec![(*id, job.clone())])).await? {
+                Some(alone) => plans.extend(alone),
+                None => drop(self.set_aside(engine, vec![*id]).await?),
+            }
+        }
+        Ok(plans)
+    }
+
+    /// `None` if the policy panicked.
+    async fn try_plan(&self, view: Arc<View>, now: Timestamp, due: Arc<Vec<(JobId, Job)>>) -> Result<Option<Vec<Plan>>, Fault> {
         let (tracking, policy, decisions) = (self.tracking.clone(), self.policy.clone(), self.decisions.clone());
         let planned = tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
             let scene = LiveScene::new(view, tracking, now, due.iter().map(|(_, job)| job.request.city));
             let plans = policy.plan(&scene, &due);
             let each = begun.elapsed() / u32::try_from(due.len()).unwrap_or(u32::MAX).max(1);
-            for _ in &due {
+            for _ in &*due {
                 decisions.record(each);
                 metrics::histogram!("medina_dispatch_decision_seconds").record(each);
             }
             plans
         });
         match planned.await {
-            Ok(plans) => Ok(plans),
+            Ok(plans) => Ok(Some(plans)),
             Err(error) if error.is_panic() => {
-                tracing::error!(%error, "the dispatch policy panicked; it is tried again");
-                Ok(Vec::new())
+                tracing::error!(%error, "the dispatch policy panicked; each job is tried alone");
+                Ok(None)
             }
             Err(_) => Err(Fault::Stopping),
         }
@@ -182,7 +200,7 @@ impl Dispatcher {
     async fn set_aside(&self, engine: &Engine, jobs: Vec<JobId>) -> Result<bool, Fault> {
         let set_aside = engine.write(&Caller::system("dispatch"), "dispatch.set_aside", move |tx| {
             for id in &jobs {
-                tx.attention("dispatch_failed", &id.to_string(), "its decision could not be carried out; see the log", &[]);
+                tx.attention(jobs::ATTENTION_FAILED, &id.to_string(), "its decision could not be carried out; see the log", &[]);
             }
             let until = tx.now().plus_s(GRACE_S);
             jobs::later(tx, &jobs, until)

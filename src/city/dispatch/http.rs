@@ -19,6 +19,7 @@ use super::desk::{self, Desk};
 use super::model::{Candidate, Decision, DecisionId, Offer, OfferId, OfferState, Outcome, Refusal, SubjectId, Verdict, WhyNot};
 use super::score::Features;
 use super::{jobs, offers, route, views};
+use crate::city::cities;
 use crate::city::couriers::{self, Availability, CourierId};
 use crate::city::field;
 use crate::city::tracking::Tracking;
@@ -113,6 +114,7 @@ pub struct Whole<T> {
 }
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct WaitQuery {
     /// Seconds to wait for an offer, 0 to 25.
@@ -125,7 +127,7 @@ const WAIT_S_MAX: u64 = 25;
 
 /// What the courier is being asked; waits up to `wait` seconds for something. An answer with an offer in it counts as seen.
 #[utoipa::path(get, path = "/v1/couriers/me/offers", tag = "dispatch", params(WaitQuery), responses((status = 200, body = Whole<OfferView>)))]
-async fn mine(State(services): State<Services>, Query(query): Query<WaitQuery>, ctx: Ctx) -> Result<Json<Whole<OfferView>>, Problem> {
+async fn mine(State(services): State<Services>, ctx: Ctx, Query(query): Query<WaitQuery>) -> Result<Json<Whole<OfferView>>, Problem> {
     let wait_s = field::within("/wait", query.wait.unwrap_or(0), 0..=WAIT_S_MAX)?;
     let (id, courier) = couriers::commands::of_caller(&*ctx.view, &ctx.caller)?;
     ctx.authorize(&couriers::commands::question("couriers.offers", id, &courier))?;
@@ -222,6 +224,7 @@ fn show(services: &Services, view: &View, stop: &route::Stop) -> StopView {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct NearbyQuery {
     lat: f64,
@@ -245,10 +248,15 @@ struct NearView {
 
 /// Who works near a point, nearest first.
 #[utoipa::path(get, path = "/v1/dispatch/nearby", tag = "dispatch", params(NearbyQuery), responses((status = 200, body = Whole<NearView>)))]
-async fn nearby(State(services): State<Services>, Query(query): Query<NearbyQuery>, ctx: Ctx) -> Result<Json<Whole<NearView>>, Problem> {
+async fn nearby(State(services): State<Services>, ctx: Ctx, Query(query): Query<NearbyQuery>) -> Result<Json<Whole<NearView>>, Problem> {
     let limit = field::within("/limit", query.limit.unwrap_or(20), 1..=100)?;
     let point = P { lat: query.lat, lon: query.lon }.check("/lat")?;
-    ctx.authorize(&Question::new("dispatch.nearby", Resource::new("Dispatch", "nearby")))?;
+    let resource = Resource::new("Dispatch", "nearby");
+    let resource = match cities::at(&*ctx.view, point) {
+        Some(city) => resource.with("city", city.to_string()),
+        None => resource,
+    };
+    ctx.authorize(&Question::new("dispatch.nearby", resource))?;
     let near = views::nearby(&ctx.view, &services.tracking, point, limit, query.status);
     let show = |near: views::Near| NearView {
         courier_id: near.courier,
@@ -343,8 +351,14 @@ const DECISIONS_MAX: usize = 100;
 /// Why this courier, why not the others: the stored decisions, newest first.
 #[utoipa::path(get, path = "/v1/dispatch/orders/{id}/candidates", tag = "dispatch", params(("id" = String, Path)), responses((status = 200, body = Whole<DecisionView>)))]
 async fn candidates(Path(id): Path<SubjectId>, ctx: Ctx) -> Result<Json<Whole<DecisionView>>, Problem> {
-    ctx.authorize(&Question::new("dispatch.candidates", Resource::new("Dispatch", id)))?;
-    jobs::of_subject(&*ctx.view, id.as_u128()).ok_or_else(Problem::not_found)?;
+    let job = jobs::of_subject(&*ctx.view, id.as_u128()).map(|(_, job)| job);
+    let resource = Resource::new("Dispatch", id);
+    let resource = match &job {
+        Some(job) => resource.with("city", job.request.city.to_string()),
+        None => resource,
+    };
+    ctx.authorize(&Question::new("dispatch.candidates", resource))?;
+    job.ok_or_else(Problem::not_found)?;
     let decisions = views::decisions(&*ctx.view, id.as_u128(), DECISIONS_MAX);
     Ok(Json(Whole { data: decisions.into_iter().map(|(id, decision)| DecisionView::of(id, decision)).collect() }))
 }

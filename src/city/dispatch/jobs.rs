@@ -18,13 +18,15 @@ use crate::engine::{Fault, FiredTimer, Timer, Tx};
 pub const TIMER_LOOK: &str = "dispatch.look";
 /// Kind of entry on the operators' list.
 pub const ATTENTION: &str = "unassigned";
+/// Another, by job: the dispatcher stumbles over it.
+pub const ATTENTION_FAILED: &str = "dispatch_failed";
 
 /// The first retry when nobody was there; doubled up to the longest.
 const RETRY_S: i64 = 5;
 const RETRY_S_MAX: i64 = 60;
 /// Misses, or refusals, after which operators are told.
 const TOLD_AFTER: u32 = 4;
-/// Ready and without a courier for this long: given up.
+/// Ready, and searched for without a courier, for this long: given up.
 pub const GIVE_UP_S: i64 = 3_600;
 /// Jobs that are looked at at once when one courier comes free; the rest have their timers.
 const WOKEN_MAX: usize = 4;
@@ -103,6 +105,7 @@ pub fn withdraw(tx: &mut Tx, subject: u128) {
         JobState::Done { .. } | JobState::Withdrawn => return,
     }
     tx.settle_attention(ATTENTION, &SubjectId::from_u128(subject).to_string());
+    tx.settle_attention(ATTENTION_FAILED, &id.to_string());
     step(tx, id, &Command::Withdraw).expect("only a job that is done or withdrawn cannot be withdrawn, and those returned above");
     if !matches!(job.state, JobState::Waiting { .. } | JobState::Unassignable) {
         somebody_free(tx, job.request.city);
@@ -223,7 +226,7 @@ pub fn nobody(tx: &mut Tx, plan: &Plan, policy: &str) -> Result<(), Refusal> {
         let pause_s = RETRY_S.saturating_mul(1 << before.misses.min(10)).min(RETRY_S_MAX);
         let job = step(tx, *id, &Command::Pause { pause: Pause::Nobody, until: now.plus_s(pause_s) })?;
         tell_operators(tx, &job);
-        if now.ms_since(job.request.ready_at.max(job.created_at)) >= GIVE_UP_S * 1000 {
+        if now.ms_since(job.request.ready_at.max(job.searching_since)) >= GIVE_UP_S * 1000 {
             let job = step(tx, *id, &Command::GiveUp)?;
             tx.emit(Happened { city: job.request.city, what: What::Unassignable { subject: job.request.subject } });
         }

@@ -142,7 +142,8 @@ pub struct Job {
     /// How often in a row nobody could be asked.
     pub misses: u32,
     pub refused: Vec<Refused>,
-    pub created_at: Timestamp,
+    /// When the search began: with the request, or with the courier's giving it back.
+    pub searching_since: Timestamp,
     /// The timer that ends the pause.
     pub look: Option<TimerId>,
 }

@@ -64,6 +64,7 @@ pub fn make(tx: &mut Tx, plan: &Plan, policy: &str) -> Result<OfferId, Refusal> 
     OFFERS.put(tx, &id, &offer);
     for job in &plan.jobs {
         step(tx, *job, &job::Command::Offer { offer: id })?;
+        tx.settle_attention(jobs::ATTENTION_FAILED, &job.to_string());
     }
     move_hands(tx, courier, &Hands::Ask { offer: id.as_u128() });
     tx.emit(Happened { city: offer.city, what: What::OfferMade { id, offer: Box::new(offer) } });

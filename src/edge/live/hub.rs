@@ -4,27 +4,23 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
-use crate::edge::stream::{Placed, after};
+use super::frame::Frame;
+use crate::edge::stream::{Placed, Readers, after};
 use crate::engine::{Background, Engine};
-
-/// What is sent to a client, encoded once for all.
-#[derive(Clone, Debug)]
-pub struct Frame {
-    /// The event's sequence number; `None` for a position, which is never repeated.
-    pub seq: Option<u64>,
-    /// Its full name.
-    pub topic: Arc<str>,
-    pub text: Arc<str>,
-}
 
 /// The way to one client. Once a frame found no room, the client has missed it: it must be cut off, even if it has caught up since.
 #[derive(Clone)]
 pub struct Queue {
     frames: mpsc::Sender<Frame>,
-    overrun: Arc<AtomicBool>,
+    overrun: Arc<Overrun>,
+}
+
+#[derive(Default)]
+struct Overrun {
+    missed: AtomicBool,
+    bell: Notify,
 }
 
 impl Queue {
@@ -38,7 +34,8 @@ impl Queue {
     fn offer(&self, frame: &Frame) -> bool {
         let taken = self.frames.try_send(frame.clone()).is_ok();
         if !taken {
-            self.overrun.store(true, Ordering::Release);
+            self.overrun.missed.store(true, Ordering::Release);
+            self.overrun.bell.notify_one();
         }
         taken
     }
@@ -46,7 +43,14 @@ impl Queue {
     /// Whether something was missed.
     #[must_use]
     pub fn is_overrun(&self) -> bool {
-        self.overrun.load(Ordering::Acquire)
+        self.overrun.missed.load(Ordering::Acquire)
+    }
+
+    /// Ends when something was missed. For one who waits.
+    pub async fn overrun(&self) {
+        while !self.is_overrun() {
+            self.overrun.bell.notified().await;
+        }
     }
 }
 
@@ -60,6 +64,8 @@ const CHUNK: usize = 1_024;
 pub struct Hub {
     inner: Mutex<Inner>,
     engine: crate::engine::handle::WeakEngine,
+    /// Who catches up reads here.
+    pub readers: Arc<Readers>,
 }
 
 #[derive(Default)]
@@ -83,7 +89,11 @@ impl Hub {
     /// Starts following the commits; ends with the engine.
     pub fn start(engine: &Engine) -> Arc<Self> {
         let delivered = engine.view().position().seq;
-        let hub = Arc::new(Self { inner: Mutex::new(Inner { delivered, ..Inner::default() }), engine: engine.downgrade() });
+        let hub = Arc::new(Self {
+            inner: Mutex::new(Inner { delivered, ..Inner::default() }),
+            engine: engine.downgrade(),
+            readers: Arc::default(),
+        });
         engine.background(hub.clone());
         tokio::spawn(hub.clone().follow(engine.positions()));
         hub
@@ -103,7 +113,9 @@ impl Hub {
             let up_to = if more { placed.last().map_or(delivered, |last| last.seq) } else { view.position().seq };
             self.hand_out(&placed, up_to);
             drop((view, engine));
-            if !more && positions.changed().await.is_err() {
+            if more {
+                tokio::task::yield_now().await;
+            } else if positions.changed().await.is_err() {
                 return;
             }
         }
@@ -111,10 +123,10 @@ impl Hub {
 
     fn hand_out(&self, placed: &[Placed], up_to: u64) {
         let mut inner = self.lock();
-        for one in placed {
+        for (at, one) in placed.iter().enumerate() {
             for topic in &one.event.topics {
                 if inner.topics.contains_key(topic) {
-                    let frame = Frame { seq: Some(one.seq), topic: topic.as_str().into(), text: event_text(one, topic).into() };
+                    let frame = Frame::of_event(placed, at, topic);
                     inner.send(topic, &frame);
                 }
             }
@@ -126,7 +138,7 @@ impl Hub {
     pub fn publish(&self, topic: &str, message: impl FnOnce() -> serde_json::Value) {
         let mut inner = self.lock();
         if inner.topics.contains_key(topic) {
-            let frame = Frame { seq: None, topic: topic.into(), text: message().to_string().into() };
+            let frame = Frame::of_message(topic, &message());
             inner.send(topic, &frame);
         }
     }
@@ -189,25 +201,6 @@ impl Background for Hub {
     }
 }
 
-/// An event's frame on a topic.
-#[must_use]
-pub fn event_text(placed: &Placed, topic: &str) -> String {
-    json!({
-        "type": "event",
-        "seq": placed.seq,
-        "topic": topic,
-        "event": event_json(placed),
-    })
-    .to_string()
-}
-
-/// An event as it is shown.
-#[must_use]
-pub fn event_json(placed: &Placed) -> serde_json::Value {
-    let data: serde_json::Value = serde_json::from_str(&placed.event.data).unwrap_or(serde_json::Value::Null);
-    json!({ "type": placed.event.name, "at": placed.event.at.to_string(), "data": data })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,7 +210,7 @@ mod tests {
         let (queue, mut frames) = Queue::new();
         let mut inner = Inner::default();
         inner.topics.insert("t".to_owned(), vec![(0, queue.clone())]);
-        let frame = |seq| Frame { seq: Some(seq), topic: "t".into(), text: "{}".into() };
+        let frame = |seq| Frame::of_message("t", &serde_json::json!({ "type": "position", "at": seq }));
         for seq in 0..FRAMES_BEHIND_MAX as u64 {
             inner.send("t", &frame(seq));
         }

@@ -1,12 +1,17 @@
 //! Live topics over WebSocket and SSE: what was committed, in order, resumable, and positions in between.
 //!
-//! [`hub`] follows the commits and hands each event to those who subscribed; [`socket`] speaks to one client; [`http`] has the routes.
+//! [`frame`] is what is told; [`hub`] follows the commits and hands each event to those who subscribed; [`following`] is one client's way
+//! along one topic; [`socket`] and [`sse`] speak to a client; [`http`] has the routes.
 
+pub mod following;
+pub mod frame;
 pub mod http;
 pub mod hub;
 pub mod socket;
+pub mod sse;
 
-pub use hub::{Frame, Hub};
+pub use frame::Frame;
+pub use hub::Hub;
 
 use futures_util::future::BoxFuture;
 use storage::View;

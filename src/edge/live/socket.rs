@@ -1,33 +1,38 @@
 //! One WebSocket client: sign in, subscribe, be told, be cut off when too slow.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Topics;
-use super::hub::{Frame, Hub, Queue, Subscription, event_text};
+use super::following::{Following, Listener, Refused, Rows};
+use super::frame::Frame;
+use super::http::Live;
+use super::hub::Queue;
 use crate::edge::gate::Gate;
 use crate::edge::problem::Problem;
-use crate::edge::stream::after;
-use crate::engine::{Caller, Question};
+use crate::edge::server::stopped;
+use crate::edge::stream::{self, RECHECK_EVERY};
 
 /// A client signs in within this time.
 const AUTH_PATIENCE: Duration = Duration::from_secs(10);
-/// How often it is asked again whether the client may still follow its topics.
-const RECHECK_EVERY: Duration = Duration::from_secs(15);
+/// A client whose line takes nothing for so long is gone.
+const SEND_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the server waits to say why it hangs up.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 /// Topics a client may follow at once.
 const TOPICS_MAX: usize = 64;
-/// Events read at a time while catching up.
-const CHUNK: usize = 256;
 
-const UNAUTHENTICATED: u16 = 4401;
-const SLOW: u16 = 4408;
-const TOO_MANY: u16 = 4429;
+type Close = (u16, &'static str);
+const GONE: Close = (1001, "gone");
+const STOPPING: Close = (1001, "the server stops: resume with since");
+const SIGN_IN_FIRST: Close = (4401, "sign in first");
+const SIGNED_OUT: Close = (4401, "the token proves nothing");
+const SLOW: Close = (4408, "too slow: resume with since");
+const TOO_MANY: Close = (4429, "too many topics");
+const FAULT: Close = (1011, "the events could not be read: resume with since");
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -46,70 +51,109 @@ enum Said {
     Other,
 }
 
-struct Followed {
-    /// As the client calls the topic: `courier:me` is short for a longer name.
-    asked: String,
-    _place: Subscription,
-    question: Question,
-    /// Frames up to here were read from the rows.
-    from: u64,
-}
-
 struct Client {
     gate: Gate,
-    hub: Arc<Hub>,
-    topics: Arc<dyn Topics>,
+    live: Live,
     socket: WebSocket,
-    caller: Option<Caller>,
-    followed: HashMap<String, Followed>,
+    listener: Option<Listener>,
+    /// By full name.
+    followed: HashMap<String, Following>,
     queue: Queue,
 }
 
-/// Serves one client until it goes or is cut off.
-pub async fn serve(socket: WebSocket, gate: Gate, hub: Arc<Hub>, topics: Arc<dyn Topics>, caller: Option<Caller>) {
+/// Serves one client until it goes, is cut off, or the server stops.
+pub async fn serve(socket: WebSocket, gate: Gate, live: Live, listener: Option<Listener>) {
     let (queue, mut frames) = Queue::new();
-    let mut client = Client { gate, hub, topics, socket, caller, followed: HashMap::new(), queue };
+    let mut stop = live.stop.clone();
+    let mut client = Client { gate, live, socket, listener, followed: HashMap::new(), queue };
     let mut recheck = tokio::time::interval(RECHECK_EVERY);
     let auth_deadline = tokio::time::sleep(AUTH_PATIENCE);
     tokio::pin!(auth_deadline);
-    loop {
+    let (code, reason) = loop {
         let step = tokio::select! {
             said = client.socket.recv() => match said {
                 Some(Ok(message)) => client.hear(message).await,
                 Some(Err(_)) | None => return,
             },
-            Some(frame) = frames.recv() => client.tell(frame).await,
+            Some(frame) = frames.recv() => client.tell(&frame).await,
+            (topic, rows) = next_rows(&mut client.followed) => client.tell_rows(&topic, rows).await,
             _ = recheck.tick() => client.recheck().await,
-            () = &mut auth_deadline, if client.caller.is_none() => Err((UNAUTHENTICATED, "sign in first")),
+            () = client.queue.overrun() => Err(SLOW),
+            () = stopped(&mut stop) => Err(STOPPING),
+            () = &mut auth_deadline, if client.listener.is_none() => Err(SIGN_IN_FIRST),
         };
-        // A place that the hub took away means that this client was too slow.
-        let step = step.and_then(|()| if client.queue.is_overrun() { Err((SLOW, "too slow: resume with since")) } else { Ok(()) });
-        if let Err((code, reason)) = step {
-            let close = CloseFrame { code, reason: reason.into() };
-            let _ = client.socket.send(Message::Close(Some(close))).await;
-            return;
+        // What was missed must not be passed over by what came after it.
+        match step {
+            Ok(()) if client.queue.is_overrun() => break SLOW,
+            Ok(()) => (),
+            Err(close) => break close,
         }
+    };
+    let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+    let _ = tokio::time::timeout(CLOSE_PATIENCE, client.socket.send(close)).await;
+}
+
+/// The rows that some topic waits for; those that come later are told through the queue in the meantime.
+async fn next_rows(followed: &mut HashMap<String, Following>) -> (String, Option<Rows>) {
+    match followed.iter_mut().find_map(|(topic, one)| one.reading.as_mut().map(|reading| (topic, reading))) {
+        Some((topic, reading)) => {
+            let rows = reading.await;
+            (topic.clone(), rows)
+        }
+        None => std::future::pending().await,
     }
 }
 
-type Step = Result<(), (u16, &'static str)>;
-
-const GONE: (u16, &str) = (1001, "gone");
+type Step = Result<(), Close>;
 
 impl Client {
     async fn send(&mut self, text: String) -> Step {
-        self.socket.send(Message::Text(text.into())).await.map_err(|_| GONE)
+        tokio::select! {
+            biased;
+            sent = self.socket.send(Message::Text(text.into())) => sent.map_err(|_| GONE),
+            () = stopped(&mut self.live.stop) => Err(STOPPING),
+            () = tokio::time::sleep(SEND_PATIENCE) => Err(SLOW),
+        }
     }
 
-    async fn tell(&mut self, frame: Frame) -> Step {
+    async fn tell(&mut self, frame: &Frame) -> Step {
         // Left meanwhile.
-        let Some(place) = self.followed.get(&*frame.topic) else { return Ok(()) };
-        // What was read from the rows while subscribing is not told twice.
-        if frame.seq.is_some_and(|seq| seq <= place.from) {
+        if !self.followed.contains_key(&*frame.topic) || !self.may_still(&frame.topic).await? {
             return Ok(());
         }
-        let text = named_as_asked(&frame.text, &frame.topic, &place.asked);
-        self.socket.send(Message::Text(text.as_ref().into())).await.map_err(|_| GONE)
+        let Some(following) = self.followed.get_mut(&*frame.topic) else { return Ok(()) };
+        if !following.is_news(frame) {
+            return Ok(());
+        }
+        let text = frame.text(&following.asked);
+        self.send(text).await
+    }
+
+    /// Tells what was read, then reads on, or takes the place at the hub.
+    async fn tell_rows(&mut self, topic: &str, rows: Option<Rows>) -> Step {
+        let mut rows = rows.ok_or(FAULT)?;
+        loop {
+            for frame in &rows.frames {
+                self.tell(frame).await?;
+            }
+            let Some(following) = self.followed.get_mut(topic) else { return Ok(()) };
+            following.passed(rows.up_to);
+            following.reading = None;
+            if !rows.is_end {
+                following.reading = Some(following.rows(&self.live.hub, &self.gate.engine));
+                return Ok(());
+            }
+            if following.place.is_none() {
+                following.place = Some(self.live.hub.subscribe(topic, self.queue.clone()));
+                self.live.topics.followed(&self.gate.engine, topic);
+            }
+            let from = following.place.as_ref().map_or(0, |place| place.from);
+            if following.is_joined(from) {
+                return Ok(());
+            }
+            // Little: what was committed since the rows were read. Frames of the place wait behind it.
+            rows = following.rows(&self.live.hub, &self.gate.engine).await.ok_or(FAULT)?;
+        }
     }
 
     async fn hear(&mut self, message: Message) -> Step {
@@ -126,25 +170,24 @@ impl Client {
             return self.refuse(&Problem::invalid("/type", "not_allowed", "say auth, subscribe, unsubscribe or pings")).await;
         };
         match said {
-            Said::Auth { token } => match self.gate.authenticate.authenticate(&token, &self.gate.engine.view()) {
-                Ok(caller) => {
-                    self.caller = Some(caller);
-                    self.send(json!({ "type": "authenticated" }).to_string()).await
+            Said::Auth { token } => self.sign_in(token).await,
+            Said::Subscribe { topic, since } => {
+                let listener = self.listener.clone().ok_or(SIGN_IN_FIRST)?;
+                match self.subscribe(&listener, &topic, since) {
+                    Ok(seq) => self.send(json!({ "type": "subscribed", "topic": topic, "seq": seq }).to_string()).await,
+                    Err(Unfollowed::Refused(Refused::Problem(problem))) => self.refuse(&problem).await,
+                    Err(Unfollowed::Refused(Refused::SignedOut)) => Err(SIGNED_OUT),
+                    Err(Unfollowed::Close(close)) => Err(close),
                 }
-                Err(_) => Err((UNAUTHENTICATED, "the token proves nothing")),
-            },
-            Said::Subscribe { topic, since } => match self.subscribe(&topic, since).await {
-                Ok(()) => Ok(()),
-                Err(Refused::Problem(problem)) => self.refuse(&problem).await,
-                Err(Refused::Close(close)) => Err(close),
-            },
+            }
             Said::Unsubscribe { topic } => {
-                self.followed.retain(|full, place| *full != topic && place.asked != topic);
+                self.followed.retain(|full, following| *full != topic && following.asked != topic);
                 self.send(json!({ "type": "unsubscribed", "topic": topic }).to_string()).await
             }
             Said::Other => {
-                let Some(caller) = self.caller.clone() else { return Err((UNAUTHENTICATED, "sign in first")) };
-                let topics = self.topics.clone();
+                let listener = self.listener.as_ref().ok_or(SIGN_IN_FIRST)?;
+                let caller = listener.caller(&self.gate.engine.view()).map_err(|_| SIGNED_OUT)?;
+                let topics = self.live.topics.clone();
                 match topics.message(&self.gate.engine, &caller, value).await {
                     Ok(answer) => self.send(answer.to_string()).await,
                     Err(problem) => self.refuse(&problem).await,
@@ -153,55 +196,75 @@ impl Client {
         }
     }
 
-    async fn subscribe(&mut self, asked: &str, since: Option<u64>) -> Result<(), Refused> {
-        let caller = self.caller.clone().ok_or(Refused::Close((UNAUTHENTICATED, "sign in first")))?;
+    /// Also a newer token of somebody who is signed in: theirs ends before the line does.
+    async fn sign_in(&mut self, token: String) -> Step {
+        let address = self.listener.as_ref().and_then(|listener| listener.address);
+        let listener = Listener { gate: self.gate.clone(), topics: self.live.topics.clone(), token, address };
+        listener.caller(&self.gate.engine.view()).map_err(|_| SIGNED_OUT)?;
+        self.listener = Some(listener);
+        self.send(json!({ "type": "authenticated" }).to_string()).await?;
+        self.recheck().await
+    }
+
+    /// After which sequence number the topic is told.
+    fn subscribe(&mut self, listener: &Listener, asked: &str, since: Option<u64>) -> Result<u64, Unfollowed> {
         if self.followed.len() >= TOPICS_MAX {
-            return Err(Refused::Close((TOO_MANY, "too many topics")));
+            return Err(Unfollowed::Close(TOO_MANY));
         }
         let view = self.gate.engine.view();
-        let (topic, question) = self.topics.resolve(&view, &caller, asked)?;
-        self.gate.engine.authorize(&view, &caller, &question).map_err(Problem::from)?;
+        let topic = listener.may(&view, asked)?;
         let since = match since {
             None => None,
-            Some(seq) => Some(crate::edge::stream::start(&self.gate.engine, Some((view.position().epoch, seq)))?),
+            Some(seq) => Some(stream::start(&self.gate.engine, Some((view.position().epoch, seq))).map_err(Refused::from)?),
         };
         // Of two places on one topic both would be told: the older one goes first.
         self.followed.remove(&topic);
-        // First the place, then the rows: nothing falls between, and what is in both is told once.
-        let place = self.hub.subscribe(&topic, self.queue.clone());
-        let from = place.from;
-        self.send(json!({ "type": "subscribed", "topic": asked, "seq": since.unwrap_or(from) }).to_string())
-            .await
-            .map_err(Refused::Close)?;
-        self.topics.followed(&self.gate.engine, &topic);
-        let mut seq = since.unwrap_or(from);
-        while seq < from {
-            let placed = after(&*self.gate.engine.view(), seq, CHUNK);
-            let Some(last) = placed.last().map(|last| last.seq) else { break };
-            seq = last;
-            for one in placed.iter().filter(|one| one.seq <= from && one.event.topics.contains(&topic)) {
-                self.send(event_text(one, asked)).await.map_err(Refused::Close)?;
+        let mut following = Following::new(asked, topic.clone(), since.unwrap_or_default());
+        let seq = match since {
+            Some(seq) => {
+                following.reading = Some(following.rows(&self.live.hub, &self.gate.engine));
+                seq
             }
-        }
-        self.followed.insert(topic, Followed { asked: asked.to_owned(), _place: place, question, from });
-        Ok(())
+            None => {
+                let place = self.live.hub.subscribe(&topic, self.queue.clone());
+                let from = place.from;
+                following.passed(from);
+                following.place = Some(place);
+                self.live.topics.followed(&self.gate.engine, &topic);
+                from
+            }
+        };
+        self.followed.insert(topic, following);
+        Ok(seq)
     }
 
-    /// Who may no longer follow a topic (the order is over for them, the role is gone) is told so and hears no more.
+    /// Asks for the right to one topic again. Who has lost it is told so, and hears no more.
+    async fn may_still(&mut self, topic: &str) -> Result<bool, Close> {
+        let (Some(listener), Some(following)) = (&self.listener, self.followed.get_mut(topic)) else { return Ok(false) };
+        let refused = following.still(listener).err();
+        self.leave_if(topic, refused).await
+    }
+
+    async fn leave_if(&mut self, topic: &str, refused: Option<Refused>) -> Result<bool, Close> {
+        let problem = match refused {
+            None => return Ok(true),
+            Some(Refused::SignedOut) => return Err(SIGNED_OUT),
+            Some(Refused::Problem(problem)) => problem,
+        };
+        if let Some(left) = self.followed.remove(topic) {
+            self.send(json!({ "type": "unsubscribed", "topic": left.asked, "code": problem.code }).to_string()).await?;
+        }
+        Ok(false)
+    }
+
+    /// The sign-in, and the right to every topic, whatever is told there.
     async fn recheck(&mut self) -> Step {
-        let Some(caller) = self.caller.clone() else { return Ok(()) };
+        let Some(listener) = self.listener.clone() else { return Ok(()) };
         let view = self.gate.engine.view();
-        let engine = self.gate.engine.clone();
-        let mut ended = Vec::new();
-        self.followed.retain(|_, place| {
-            let may = engine.authorize(&view, &caller, &place.question).is_ok();
-            if !may {
-                ended.push(place.asked.clone());
-            }
-            may
-        });
-        for topic in ended {
-            self.send(json!({ "type": "unsubscribed", "topic": topic, "code": "not_found" }).to_string()).await?;
+        listener.caller(&view).map_err(|_| SIGNED_OUT)?;
+        let asked = self.followed.iter_mut().filter_map(|(topic, following)| Some((topic.clone(), following.ask(&listener, &view).err()?)));
+        for (topic, refused) in asked.collect::<Vec<_>>() {
+            self.leave_if(&topic, Some(refused)).await?;
         }
         Ok(())
     }
@@ -211,25 +274,14 @@ impl Client {
     }
 }
 
-/// A frame is encoded once for all; who knows its topic by another name hears that one. The topic's is the last of its members.
-fn named_as_asked<'a>(text: &'a str, full: &str, asked: &str) -> Cow<'a, str> {
-    let named = format!("\"topic\":\"{full}\"");
-    match text.rfind(&named) {
-        Some(from) if full != asked => {
-            let (before, after) = (&text[..from], &text[from + named.len()..]);
-            format!("{before}\"topic\":\"{asked}\"{after}").into()
-        }
-        _ => text.into(),
-    }
+/// Why a subscription did not come about.
+enum Unfollowed {
+    Refused(Refused),
+    Close(Close),
 }
 
-enum Refused {
-    Problem(Problem),
-    Close((u16, &'static str)),
-}
-
-impl From<Problem> for Refused {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(problem)
+impl From<Refused> for Unfollowed {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
     }
 }

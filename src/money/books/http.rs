@@ -74,6 +74,7 @@ impl AccountView {
 
 /// Which accounts.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct AccountsQuery {
     /// A code of the chart, as number or name.
@@ -152,6 +153,7 @@ impl TransferView {
 
 /// Which transfers.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct TransfersQuery {
     /// An account's id.

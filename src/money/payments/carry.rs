@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use storage::ledger;
 
 use super::machine::{Event, evolve};
-use super::model::{Connector, Happened, INTENTS, Intent, IntentId, REFUNDS, RefundId, RefundOf, What};
+use super::model::{Connector, Happened, INTENTS, Intent, IntentId, REFUNDS, RefundId, RefundOf, RefundState, Status, What};
 use crate::engine::{Effect, Tx, json_text};
 use crate::money::Money;
 use crate::money::books::templates::{self, RefundTo};
@@ -28,6 +28,15 @@ pub struct Ask {
     pub refund: Option<RefundId>,
 }
 
+/// On the operators' list, by intent: the money could not be taken.
+pub const ATTENTION_CAPTURE: &str = "capture_failed";
+/// By refund: it could not be paid.
+pub const ATTENTION_REFUND: &str = "refund_failed";
+/// By intent: the provider says what cannot be.
+pub const ATTENTION_CONTRADICTION: &str = "payment_contradiction";
+/// By intent: the provider would not give an authorisation up.
+pub const ATTENTION_NOT_VOIDED: &str = "payment_not_voided";
+
 /// What only the moment knows: how it is paid, who holds the cash. Never stored but in the effect.
 #[derive(Clone, Debug, Default)]
 pub struct Moment {
@@ -46,6 +55,7 @@ pub fn carry(tx: &mut Tx<'_, '_>, intent: &Intent, event: &Event, moment: &Momen
     let after = evolve(intent.clone(), event);
     send(tx, &after, event, moment);
     INTENTS.put(tx, &after.id, &after);
+    settle(tx, &after, event);
     if let Event::RefundAsked(refund) = event {
         REFUNDS.put(tx, &refund.id, &RefundOf(after.id));
     }
@@ -53,6 +63,31 @@ pub fn carry(tx: &mut Tx<'_, '_>, intent: &Intent, event: &Event, moment: &Momen
         tx.emit(Happened { intent: after.id, subject: after.subject, what });
     }
     Ok(after)
+}
+
+/// Takes off the operators' list what the event has put right.
+fn settle(tx: &mut Tx<'_, '_>, after: &Intent, event: &Event) {
+    let id = after.id.to_string();
+    match event {
+        Event::Captured { .. } | Event::Cancelled => tx.settle_attention(ATTENTION_CAPTURE, &id),
+        // Somebody asks for the money again; should that fail too, it is a new entry.
+        Event::RefundAsked(_) => {
+            for failed in after.refunds.iter().filter(|refund| refund.state == RefundState::Failed) {
+                tx.settle_attention(ATTENTION_REFUND, &failed.id.to_string());
+            }
+        }
+        Event::RefundSettled { .. } if after.status == Status::Refunded => tx.settle_attention(ATTENTION_CONTRADICTION, &id),
+        Event::RefundSettled { .. }
+        | Event::RefundFailed { .. }
+        | Event::Confirmed { .. }
+        | Event::ActionRequired { .. }
+        | Event::Authorized
+        | Event::Declined { .. }
+        | Event::CaptureAsked { .. }
+        | Event::CaptureFailed { .. }
+        | Event::Expired
+        | Event::LateAuthorization => (),
+    }
 }
 
 /// What the event moves in the ledger.

@@ -17,7 +17,7 @@ use super::model::{Intent, IntentId, Method, NextAction, RefundId, RefundState, 
 use super::provider::Providers;
 use super::{intents, notices, refunds};
 use crate::edge::command::{BODY_BYTES_MAX, collect};
-use crate::edge::{Command, Ctx, Empty, Gate, Path, Problem};
+use crate::edge::{Command, Ctx, Gate, Path, Problem};
 use crate::engine::{Caller, Engine, Fault, Question, Resource, WriteError};
 use crate::money::Money;
 
@@ -163,12 +163,13 @@ struct CreateBody {
 #[utoipa::path(post, path = "/v1/payments/intents", tag = "payments", request_body = CreateBody, responses((status = 201, body = IntentView)))]
 async fn create(command: Command<CreateBody>) -> Result<Response, Problem> {
     let made = |tx: &mut crate::engine::Tx<'_, '_>, body: CreateBody| {
+        let token = body.token.as_deref().map(checked_token).transpose()?;
         let subject = Subject::order(body.order_id.as_u128());
         let last = intents::of(tx, subject).ok_or_else(Problem::not_found)?;
         tx.authorize(&question("intents.create", &last))?;
         let mut intent = intents::retry(tx, subject, body.method)?;
-        if let Some(token) = &body.token {
-            intent = intents::confirm(tx, intent.id, checked_token(token)?, None)?;
+        if let Some(token) = token {
+            intent = intents::confirm(tx, intent.id, token, None)?;
         }
         Ok(IntentView::of(&intent))
     };
@@ -218,13 +219,14 @@ async fn confirm(Path(id): Path<IntentId>, command: Command<ConfirmBody>) -> Res
     // Two commands: the first asks the provider, the second keeps the answer under the key when the provider has spoken. If the process dies in
     // between, the repeat finds the same confirmation made and goes on; a repeat after the second gets the stored answer.
     let asked = engine.write(&caller, "intents.confirm", move |tx| {
-        let intent = visible(tx, id)?;
-        tx.authorize(&question("intents.confirm", &intent))?;
         if body.mobile_money.is_some() {
             return Err(Refusal::MethodUnavailable.into());
         }
         let token = body.token.as_deref().ok_or_else(|| Problem::invalid("/token", "required", "a token is needed"))?;
-        intents::confirm(tx, id, checked_token(token)?, body.return_url.as_deref())?;
+        let token = checked_token(token)?;
+        let intent = visible(tx, id)?;
+        tx.authorize(&question("intents.confirm", &intent))?;
+        intents::confirm(tx, id, token, body.return_url.as_deref())?;
         Ok::<(), Problem>(())
     });
     let asked: Result<(), Problem> = asked.await.map(drop).map_err(Problem::from);
@@ -261,6 +263,13 @@ pub(in crate::money) async fn wait_while(engine: &Engine, id: IntentId, status: 
     }
 }
 
+fn checked_amount(amount: Option<Money>) -> Result<(), Problem> {
+    match amount {
+        Some(amount) if amount.amount < 1 => Err(Problem::invalid("/amount/amount", "out_of_range", "at least 1")),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// How much; everything without it.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -273,6 +282,7 @@ struct CaptureBody {
     responses((status = 200, body = IntentView)))]
 async fn capture(Path(id): Path<IntentId>, command: Command<CaptureBody>) -> Result<Response, Problem> {
     let captured = move |tx: &mut crate::engine::Tx<'_, '_>, body: CaptureBody| {
+        checked_amount(body.amount)?;
         let intent = visible(tx, id)?;
         tx.authorize(&question("intents.capture", &intent))?;
         if body.amount.is_some_and(|amount| amount.currency != intent.amount.currency) {
@@ -283,12 +293,28 @@ async fn capture(Path(id): Path<IntentId>, command: Command<CaptureBody>) -> Res
     command.requires_key()?.run("intents.capture", StatusCode::OK, captured).await
 }
 
-#[utoipa::path(post, path = "/v1/payments/intents/{id}/cancel", tag = "payments", params(("id" = String, Path)), request_body = Empty,
+/// An intent is cancelled whole: an amount can only say how much that is.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CancelIntentBody {
+    #[serde(default)]
+    amount: Option<Money>,
+}
+
+#[utoipa::path(post, path = "/v1/payments/intents/{id}/cancel", tag = "payments", params(("id" = String, Path)), request_body = CancelIntentBody,
     responses((status = 200, body = IntentView)))]
-async fn cancel(Path(id): Path<IntentId>, command: Command<Empty>) -> Result<Response, Problem> {
-    let cancelled = move |tx: &mut crate::engine::Tx<'_, '_>, _| {
+async fn cancel(Path(id): Path<IntentId>, command: Command<CancelIntentBody>) -> Result<Response, Problem> {
+    let cancelled = move |tx: &mut crate::engine::Tx<'_, '_>, body: CancelIntentBody| {
+        checked_amount(body.amount)?;
         let intent = visible(tx, id)?;
         tx.authorize(&question("intents.cancel", &intent))?;
+        match body.amount {
+            Some(part) if part.currency != intent.amount.currency => return Err(Refusal::OtherCurrency.into()),
+            Some(part) if part != intent.amount => {
+                return Err(Problem::invalid("/amount/amount", "out_of_range", "a payment is cancelled whole"));
+            }
+            Some(_) | None => (),
+        }
         // What an order rests on is not pulled away under it: a paid order is cancelled as an order.
         if !intent.status.is_waiting() {
             return Err(Refusal::NotWhile { from: intent.status, to: Status::Cancelled }.into());
@@ -315,6 +341,7 @@ async fn refund(command: Command<RefundBody>) -> Result<Response, Problem> {
         if !(1..=500).contains(&body.reason.len()) {
             return Err(Problem::invalid("/reason", "out_of_range", "a reason has 1 to 500 characters"));
         }
+        checked_amount(body.amount)?;
         let intent = visible(tx, body.intent_id)?;
         tx.authorize(&question("refunds.create", &intent))?;
         let refund = refunds::ask(tx, intent.id, body.amount, &body.reason)?;

@@ -228,6 +228,27 @@ impl Intent {
         self.captured - self.sum(RefundState::Settled) - self.sum(RefundState::Pending)
     }
 
+    /// What goes back to the payer if all of it is undone now: taken and not on its way back yet, or reserved. Minor units.
+    #[must_use]
+    pub fn held(&self) -> i64 {
+        match (self.status, self.connector) {
+            // A promise to pay at the door.
+            (Status::Authorized, Connector::Cash) => 0,
+            (Status::Authorized, Connector::Sandbox) => self.amount.amount,
+            (Status::Captured, _) => self.refundable(),
+            (
+                Status::RequiresPaymentMethod
+                | Status::RequiresAction
+                | Status::Processing
+                | Status::Refunded
+                | Status::Failed
+                | Status::Cancelled
+                | Status::Expired,
+                _,
+            ) => 0,
+        }
+    }
+
     fn sum(&self, state: RefundState) -> i64 {
         self.refunds.iter().filter(|refund| refund.state == state).map(|refund| refund.amount).sum()
     }

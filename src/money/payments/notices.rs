@@ -1,7 +1,7 @@
 //! What providers say: each of their events once, in whatever order they come.
 
 use serde::{Deserialize, Serialize};
-use storage::{Row, Table, Timestamp};
+use storage::{Direction, Index, Row, Table, Timestamp};
 
 use super::carry::{self, Moment};
 use super::intents;
@@ -19,8 +19,13 @@ impl Row for Seen {
     const VERSION: u8 = 1;
 }
 
+/// How long an event is remembered: no provider repeats itself for longer.
+pub const SEEN_KEPT_S: i64 = 30 * 86_400;
+
+/// By when they came.
+pub static SEEN_BY_TIME: Index<(String, String), Seen> = Index::new(205, "money.notices.by_time", |_, seen, keys| keys.add(&seen.at));
 /// By connector and the provider's event id.
-pub static SEEN: Table<(String, String), Seen> = Table::new(203, "money.notices", &[]);
+pub static SEEN: Table<(String, String), Seen> = Table::new(203, "money.notices", &[&SEEN_BY_TIME]);
 
 /// Takes a delivered webhook; a repeat changes nothing.
 ///
@@ -34,6 +39,7 @@ pub fn on_webhook(tx: &mut Tx<'_, '_>, connector: &str, delivery: &Delivery) -> 
     }
     let seen = Seen { at: tx.now() };
     SEEN.put(tx, &key, &seen);
+    sweep(tx);
     let known = intents::get(tx, delivery.intent).filter(|intent| intent.connector.name() == connector);
     let Some(intent) = known else {
         count("unknown");
@@ -41,6 +47,16 @@ pub fn on_webhook(tx: &mut Tx<'_, '_>, connector: &str, delivery: &Delivery) -> 
         return Ok(());
     };
     hear(tx, &intent, &delivery.notice)
+}
+
+/// Each new event takes up to two stale ones away.
+fn sweep(tx: &mut Tx<'_, '_>) {
+    let kept_from = tx.now().minus_s(SEEN_KEPT_S);
+    let oldest = SEEN.page(tx, &SEEN_BY_TIME, &(), None, Direction::Forward).take(2);
+    let stale: Vec<(String, String)> = oldest.filter(|(_, _, seen)| seen.at < kept_from).map(|(_, key, _)| key).collect();
+    for key in &stale {
+        SEEN.delete(tx, key);
+    }
 }
 
 /// An answer to an effect: a provider that accepts says the rest by webhook; one that refuses has decided.
@@ -62,7 +78,7 @@ pub fn on_answer(tx: &mut Tx<'_, '_>, sent: &SentEffect, answer: &Answered) -> R
         (carry::CAPTURE, _) => Notice::CaptureFailed { reason: refusal },
         (carry::REFUND, Some(refund)) => Notice::RefundFailed { refund, reason: refusal },
         _ => {
-            tx.attention("payment_not_voided", &ask.intent.to_string(), refusal, &[]);
+            tx.attention(carry::ATTENTION_NOT_VOIDED, &ask.intent.to_string(), refusal, &[]);
             return Ok(());
         }
     };
@@ -84,6 +100,11 @@ fn hear(tx: &mut Tx<'_, '_>, intent: &Intent, notice: &Notice) -> Result<(), Fau
         Heard::Known => count("known"),
         Heard::Refused => refuse(tx, now.id, notice),
     }
+    if matches!((notice, &received.taken), (Notice::Voided, Heard::Apply(_) | Heard::Known)) {
+        // Both sides agree that there is nothing: whatever was open about it no longer is.
+        tx.settle_attention(carry::ATTENTION_NOT_VOIDED, &now.id.to_string());
+        tx.settle_attention(carry::ATTENTION_CONTRADICTION, &now.id.to_string());
+    }
     for early in &received.refused {
         refuse(tx, now.id, early);
     }
@@ -95,7 +116,12 @@ fn hear(tx: &mut Tx<'_, '_>, intent: &Intent, notice: &Notice) -> Result<(), Fau
 
 fn refuse(tx: &mut Tx<'_, '_>, id: IntentId, notice: &Notice) {
     count("refused");
-    tx.attention("payment_contradiction", &id.to_string(), format!("the provider says {notice:?}, which contradicts what is known"), &[]);
+    tx.attention(
+        carry::ATTENTION_CONTRADICTION,
+        &id.to_string(),
+        format!("the provider says {notice:?}, which contradicts what is known"),
+        &[],
+    );
 }
 
 fn ask_a_person(tx: &mut Tx<'_, '_>, id: IntentId, event: &super::machine::Event) {
@@ -103,13 +129,13 @@ fn ask_a_person(tx: &mut Tx<'_, '_>, id: IntentId, event: &super::machine::Event
     match event {
         Event::CaptureFailed { reason } => {
             let retry = format!("POST /v1/payments/intents/{id}/capture");
-            tx.attention("capture_failed", &id.to_string(), reason.clone(), &[&retry]);
+            tx.attention(carry::ATTENTION_CAPTURE, &id.to_string(), reason.clone(), &[&retry]);
         }
-        Event::Captured { .. } => tx.settle_attention("capture_failed", &id.to_string()),
         Event::RefundFailed { id: refund, reason } => {
-            tx.attention("refund_failed", &refund.to_string(), reason.clone(), &["POST /v1/refunds"]);
+            tx.attention(carry::ATTENTION_REFUND, &refund.to_string(), reason.clone(), &["POST /v1/refunds"]);
         }
-        Event::Confirmed { .. }
+        Event::Captured { .. }
+        | Event::Confirmed { .. }
         | Event::ActionRequired { .. }
         | Event::Authorized
         | Event::Declined { .. }

@@ -226,6 +226,9 @@ where
 async fn request_otp(State(people): State<People>, PublicCommand(command): PublicCommand<OtpRequest>) -> Result<Response, Problem> {
     let phone = phone(&command.body.phone)?;
     let is_sandbox = command.engine.is_sandbox();
+    if !is_sandbox && !people.sends_sms {
+        return Err(Problem::new(503, "sms_unavailable", "text messages are not sent here; sign in with e-mail and password"));
+    }
     command
         .run("auth.otp.request", StatusCode::OK, move |tx, _| {
             let sent = otp::request(tx, &people.keyring, &phone, is_sandbox)?;

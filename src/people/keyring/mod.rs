@@ -7,6 +7,7 @@
 //! The state remembers the id of the file that its slots are in: a folder with somebody else's keys is noticed, not misread, and several
 //! appliances can live in one process (tests, a follower beside its leader).
 
+pub mod answers;
 pub mod folder;
 pub mod slots;
 

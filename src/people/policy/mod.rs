@@ -5,6 +5,7 @@
 //! `password_change_required`, suspended → 403, and of the other denials which are 403 and which 404 (see `default.cedar`).
 
 mod entities;
+mod memo;
 mod slice;
 
 use cedar_policy::{Authorizer, Context, Decision, Entities, Request, Schema, ValidationMode, Validator};
@@ -41,6 +42,7 @@ pub struct Policies {
     authorizer: Authorizer,
     slices: Slices,
     shapes: Shapes,
+    memo: memo::Memo,
 }
 
 impl Policies {
@@ -65,7 +67,7 @@ impl Policies {
                 found.validation_errors().map(ToString::to_string).chain(found.validation_warnings().map(ToString::to_string)).collect();
             return Err(PolicyError::Invalid(all.join("; ")));
         }
-        Ok(Self { authorizer: Authorizer::new(), slices: Slices::cut(&schema, &policies)?, shapes: Shapes::of(&schema) })
+        Ok(Self { memo: memo::Memo::default(), authorizer: Authorizer::new(), slices: Slices::cut(&schema, &policies)?, shapes: Shapes::of(&schema) })
     }
 
     /// Every action that a policy may name.
@@ -96,8 +98,8 @@ impl Policies {
         if user.password_change_required && !BEFORE_PASSWORD_CHANGE.contains(&question.action) {
             return Err(Denied::PasswordChange);
         }
-        let principal = self.shapes.user(id, user).ok_or(Denied::Forbidden)?;
-        self.permits(slice, principal, question)
+        self.memo
+            .recall(id, user, question, || self.permits(slice, self.shapes.user(id, user)?, question))
             .ok_or_else(|| if slice.names(&effective(user)) { Denied::NotFound } else { Denied::Forbidden })
     }
 }

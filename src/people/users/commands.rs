@@ -90,13 +90,16 @@ pub fn bind_courier(tx: &mut Tx, id: UserId, courier: u128) -> Result<(), Refusa
     change(tx, id, |user| user.courier = Some(courier)).map(drop)
 }
 
-/// An administrator sets roles and memberships.
+/// An administrator sets roles and memberships. `expected` is the version of their `If-Match`, if they sent one.
 ///
 /// # Errors
-/// [`Refusal::Unknown`]; [`Refusal::LastAdmin`] if nobody could administrate any more; [`Refusal::Denied`].
-pub fn set_roles(tx: &mut Tx, id: UserId, roles: Roles) -> Result<User, Refusal> {
+/// [`Refusal::Unknown`]; [`Refusal::LastAdmin`] if nobody could administrate any more; [`Refusal::Changed`]; [`Refusal::Denied`].
+pub fn set_roles(tx: &mut Tx, id: UserId, roles: Roles, expected: Option<u64>) -> Result<User, Refusal> {
     tx.authorize(&Question::new("users.roles", Resource::new("User", id)))?;
     let user = USERS.get(tx, &id).ok_or(Refusal::Unknown)?;
+    if expected.is_some_and(|version| version != user.version) {
+        return Err(Refusal::Changed { now: user.version });
+    }
     let resigns = user.has(Role::Admin) && !roles.roles.contains(&Role::Admin);
     if resigns && USERS.keys(tx, &USERS_BY_ROLE, &(Role::Admin as u8)).take(2).count() == 1 {
         return Err(Refusal::LastAdmin);

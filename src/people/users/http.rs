@@ -109,11 +109,12 @@ fn email(text: &str) -> Result<Email, Problem> {
 /// Sets somebody's roles and memberships. Decisions see them at once, the claims of tokens at the next refresh.
 #[utoipa::path(put, path = "/v1/users/{user_id}/roles", tag = "identity", params(("user_id" = String, Path)), request_body = RolesBody, responses((status = 200, body = UserView)))]
 async fn change_roles(Path(id): Path<UserId>, command: Command<RolesBody>) -> Result<Response, Problem> {
+    let expected = command.if_match();
     command
         .run_versioned("users.roles", StatusCode::OK, move |tx, body| {
             let merchants = body.merchant_ids.map(|ids| ids.into_iter().map(Id::as_u128).collect());
             let cities = body.city_ids.map(|ids| ids.into_iter().map(Id::as_u128).collect());
-            let user = set_roles(tx, id, Roles { roles: body.roles, merchants, cities })?;
+            let user = set_roles(tx, id, Roles { roles: body.roles, merchants, cities }, expected)?;
             Ok((views::view(tx, id, &user), user.version))
         })
         .await

@@ -1,8 +1,8 @@
 //! Putting a cart, and pricing what is in one.
 
-use storage::Read;
+use storage::{Direction, Read};
 
-use super::model::{CARTS, Cart, CartId, LINES_MAX, Line, NOTE_CHARS_MAX, QUANTITY_MAX, Refusal, Wanted};
+use super::model::{CART_KEPT_S, CARTS, CARTS_BY_TIME, Cart, CartId, LINES_MAX, Line, NOTE_CHARS_MAX, QUANTITY_MAX, Refusal, Wanted};
 use crate::city::catalog::{self, Item, MerchantId};
 use crate::city::cities;
 use crate::city::field::{self, Invalid};
@@ -15,15 +15,26 @@ use crate::trade::failure::Failure;
 /// [`Failure::Denied`] for somebody else's cart, [`Failure::Invalid`] for counts and notes, [`Failure::Cart`] for what the merchant does not have.
 pub fn put(tx: &mut Tx<'_, '_>, id: CartId, merchant: MerchantId, wanted: Vec<Wanted>) -> Result<Cart, Failure> {
     let caller = tx.caller().user_id().ok_or(Denied::Unauthenticated)?;
+    let wanted = checked(wanted)?;
     let customer = CARTS.get(tx, &id).map_or(caller, |cart| cart.customer);
     tx.authorize(&Question::new("carts.put", Resource::new("Cart", id).with("customer", customer.to_string())))?;
-    let wanted = checked(wanted)?;
     let city = catalog::merchant(tx, merchant).ok_or(Refusal::UnknownMerchant)?.city;
     let currency = cities::get(tx, city).ok_or_else(|| Fault::new(format!("merchant {merchant} is in no city")))?.currency;
     let lines = priced(tx, merchant, &wanted)?;
     let cart = Cart { customer, city, merchant, currency, lines, updated_at: tx.now() };
     CARTS.put(tx, &id, &cart);
+    sweep(tx);
     Ok(cart)
+}
+
+/// Each cart that is put takes up to two stale ones away.
+fn sweep(tx: &mut Tx<'_, '_>) {
+    let kept_from = tx.now().minus_s(CART_KEPT_S);
+    let oldest = CARTS.page(tx, &CARTS_BY_TIME, &(), None, Direction::Forward).take(2);
+    let stale: Vec<CartId> = oldest.filter(|(_, _, cart)| cart.updated_at < kept_from).map(|(_, id, _)| id).collect();
+    for id in &stale {
+        CARTS.delete(tx, id);
+    }
 }
 
 fn checked(wanted: Vec<Wanted>) -> Result<Vec<Wanted>, Invalid> {

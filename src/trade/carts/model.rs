@@ -1,7 +1,7 @@
 //! A cart and its lines.
 
 use serde::{Deserialize, Serialize};
-use storage::{Id, Kind, Row, Table, Timestamp};
+use storage::{Id, Index, Kind, Row, Table, Timestamp};
 
 use crate::city::catalog::{ItemId, MerchantId};
 use crate::city::cities::CityId;
@@ -70,8 +70,13 @@ impl Row for Cart {
     const VERSION: u8 = 1;
 }
 
+/// How long a cart that nobody puts again is kept.
+pub const CART_KEPT_S: i64 = 30 * 86_400;
+
+/// Carts by when they were last put.
+pub static CARTS_BY_TIME: Index<CartId, Cart> = Index::new(421, "carts.by_time", |_, cart, keys| keys.add(&cart.updated_at));
 /// Carts by id.
-pub static CARTS: Table<CartId, Cart> = Table::new(420, "carts", &[]);
+pub static CARTS: Table<CartId, Cart> = Table::new(420, "carts", &[&CARTS_BY_TIME]);
 
 /// Why not. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

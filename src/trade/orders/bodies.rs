@@ -10,6 +10,7 @@ use super::model::{Digits, Goods};
 use super::ride::{Milestone, Report};
 use crate::city::catalog::ItemId;
 use crate::city::field::{self, Invalid};
+use crate::city::media::MediaId;
 use crate::money::Money;
 use crate::money::payments::Method;
 use crate::trade::failure::Failure;
@@ -137,11 +138,15 @@ pub fn report(body: StatusBody) -> Result<Report, Failure> {
     Ok(Report {
         to,
         code: body.code.as_deref().map(code).transpose()?,
-        photo: body.photo.map(|photo| field::line("/photo", &photo, 100)).transpose()?,
+        photo: body.photo.map(|photo| medium(&photo)).transpose()?,
         at: body.at.map(|at| time("/at", &at)).transpose()?,
         cash_collected: body.cash_collected,
         reason: body.reason.map(|reason| field::prose("/reason", &reason, REASON_CHARS_MAX)).transpose()?,
     })
+}
+
+fn medium(text: &str) -> Result<MediaId, Invalid> {
+    text.parse().map_err(|_| Invalid::new("/photo", "invalid", "the id of a picture that was added"))
 }
 
 /// Whatever is typed at a door is a try: what cannot be a code is one that is wrong.

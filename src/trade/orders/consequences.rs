@@ -18,7 +18,7 @@ use crate::city::couriers::CourierId;
 use crate::city::{catalog, dispatch};
 use crate::engine::{Fault, Timer, Tx};
 use crate::money::Money;
-use crate::money::payments::{self, IntentId, Method, intents};
+use crate::money::payments::{self, Intent, IntentId, Method, Status, intents};
 use crate::money::settlement::{SettlementFacts, settle_order, shares};
 use crate::trade::failure::Failure;
 
@@ -115,6 +115,7 @@ fn follow(tx: &mut Tx<'_, '_>, order: &Order, event: &Event) -> Result<(), Fault
         | Event::OrderCancelled { reason, .. }
         | Event::DeliveryFailed { cause: reason, .. } => {
             tx.settle_attention(ATTENTION_UNSEEN, &order.id.to_string());
+            tx.settle_attention(ATTENTION_CAPTURE, &order.id.to_string());
             if order.accepted_at.is_some() {
                 dispatch::withdraw(tx, subject);
             }
@@ -139,7 +140,8 @@ fn follow(tx: &mut Tx<'_, '_>, order: &Order, event: &Event) -> Result<(), Fault
         | Event::LegStarted { .. }
         | Event::LegMoved { .. }
         | Event::LegEnded { .. }
-        | Event::CodeRefused { .. } => (),
+        | Event::CodeRefused { .. }
+        | Event::RefundFailed { .. } => (),
     }
     Ok(())
 }
@@ -161,7 +163,12 @@ fn courier(order: &Order) -> Result<CourierId, Fault> {
 fn capture(tx: &mut Tx<'_, '_>, order: &Order) -> Result<(), Fault> {
     let intent = intent(order)?;
     match intents::capture(tx, intent, None) {
-        // Asked for already (at acceptance); the answer is on its way.
+        // Taken already, though not all of it (support may take a part): what there is settles the order, the platform bears the rest.
+        Ok(Intent { status: Status::Captured, captured, .. }) => {
+            let taken = Command::Captured { intent, amount: captured };
+            act(tx, order.id, Actor::SYSTEM, &taken).map(drop).map_err(broken)
+        }
+        // Asked for just now, or at acceptance; the answer is on its way.
         Ok(_) | Err(payments::Refusal::CaptureUnderWay) => Ok(()),
         // The payer has taken it back: the food is at the door all the same, and a person decides what now.
         Err(refusal) => {

@@ -118,6 +118,7 @@ fn apply(mut order: Order, event: &Event, at: Timestamp) -> Order {
         Event::OrderCancelled { reason, .. } => end(&mut order, State::Cancelled, reason, at),
         Event::RefundInitiated { amount, .. } => order.payment.refunded += amount,
         Event::RefundSettled { .. } => (),
+        Event::RefundFailed { amount, .. } => order.payment.refunded -= amount,
         Event::LegStarted { courier, eta } => {
             order.courier = Some(*courier);
             order.eta = eta.or(order.eta);

@@ -28,8 +28,13 @@ pub fn on_payment(tx: &mut Tx<'_, '_>, happened: &Happened) -> Result<(), Fault>
         What::CaptureFailed { reason } => Command::CaptureFailed { intent, reason: reason.clone() },
         What::RefundInitiated { refund, amount } => Command::RefundInitiated { refund: *refund, amount: *amount },
         What::RefundSettled { refund, amount } => Command::RefundSettled { refund: *refund, amount: *amount },
-        // The order waits for another try, or for the end of its time; a refund that failed is on money's own list.
-        What::ActionRequired | What::Failed { .. } | What::Expired | What::RefundFailed { .. } => return Ok(()),
+        // For operators it is on money's own list.
+        What::RefundFailed { refund, .. } => {
+            let amount = intents::get(tx, intent).and_then(|intent| intent.refund(*refund).map(|refund| refund.amount)).unwrap_or(0);
+            Command::RefundFailed { refund: *refund, amount }
+        }
+        // The order waits for another try, or for the end of its time.
+        What::ActionRequired | What::Failed { .. } | What::Expired => return Ok(()),
     };
     match act(tx, id, Actor::SYSTEM, &command) {
         Ok(_) => Ok(()),

@@ -51,8 +51,8 @@ pub struct ListQuery {
 #[utoipa::path(get, path = "/v1/orders", tag = "orders", params(ListQuery), responses((status = 200, body = Page<OrderView>)))]
 pub(super) async fn list(
     With(services): With<Services>,
-    Query(query): Query<ListQuery>,
     ctx: Ctx,
+    Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<OrderView>>, Problem> {
     ctx.authorize(&Question::new("orders.list", Resource::new("Orders", "list")))?;
     let scope = Scope::of(&*ctx.view, &ctx.caller).ok_or(Denied::NotFound)?;

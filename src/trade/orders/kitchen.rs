@@ -3,7 +3,7 @@
 use storage::Timestamp;
 
 use super::consequences::act;
-use super::model::{Command, OrderId, Part};
+use super::model::{Command, OrderId, Part, Refusal};
 use super::parts::{actor, permitted};
 use super::record::{ORDERS, Order};
 use crate::city::catalog::{self, ItemId};
@@ -29,20 +29,28 @@ const STAFF: &[Part] = &[Part::Merchant, Part::Support];
 /// # Errors
 /// [`Failure::Refused`] unless the order is CONFIRMED and the promise in the future; [`Failure::Invalid`] beyond [`PREP_MINUTES_MAX`].
 pub fn accept(tx: &mut Tx<'_, '_>, id: OrderId, promise: Promise) -> Result<Order, Failure> {
-    let order = permitted(tx, "orders.accept", id)?;
     let now = tx.now();
+    check_promise(promise, now)?;
+    let order = permitted(tx, "orders.accept", id)?;
     let usual = || catalog::merchant(tx, order.created.merchant).map_or(0, |merchant| merchant.prep_minutes);
     let ready_at = match promise {
         Promise::Usual => now.plus_s(i64::from(usual()) * 60),
-        Promise::Minutes(minutes) if minutes > PREP_MINUTES_MAX => return Err(Failure::out_of_range("/prep_minutes", "0 to 1440 minutes")),
         Promise::Minutes(minutes) => now.plus_s(i64::from(minutes) * 60),
-        Promise::At(at) if at > now.plus_s(i64::from(PREP_MINUTES_MAX) * 60) => {
-            return Err(Failure::out_of_range("/ready_at", "within a day from now"));
-        }
         Promise::At(at) => at,
     };
     let actor = actor(tx, &order, STAFF);
     Ok(act(tx, id, actor, &Command::Accept { ready_at })?.0)
+}
+
+fn check_promise(promise: Promise, now: Timestamp) -> Result<(), Failure> {
+    match promise {
+        Promise::Minutes(minutes) if minutes > PREP_MINUTES_MAX => Err(Failure::out_of_range("/prep_minutes", "0 to 1440 minutes")),
+        Promise::At(at) if at > now.plus_s(i64::from(PREP_MINUTES_MAX) * 60) => {
+            Err(Failure::out_of_range("/ready_at", "within a day from now"))
+        }
+        Promise::At(at) if at < now => Err(Refusal::ReadyInThePast.into()),
+        Promise::Usual | Promise::Minutes(_) | Promise::At(_) => Ok(()),
+    }
 }
 
 /// The merchant does not take the order; the customer gets everything back. `items` are those that are missing.

@@ -63,8 +63,10 @@ impl Scope {
         if user.has(Role::Support) || user.has(Role::Admin) {
             return Some(Self::Everything { cities: user.cities });
         }
-        let courier = couriers::of_user(read, id).map(|(courier, _)| courier.as_u128());
-        Some(Self::Own { customer: id, merchants: user.merchants, courier })
+        // A membership without its role shows nothing.
+        let courier = couriers::of_user(read, id).filter(|_| user.has(Role::Courier)).map(|(courier, _)| courier.as_u128());
+        let merchants = if user.has(Role::Merchant) { user.merchants } else { Vec::new() };
+        Some(Self::Own { customer: id, merchants, courier })
     }
 
     fn shows(&self, order: &Order) -> bool {

@@ -28,6 +28,7 @@ pub fn decide(order: Option<&Order>, command: &Command, now: Timestamp) -> Resul
         | Command::PaymentLost { .. }
         | Command::RefundInitiated { .. }
         | Command::RefundSettled { .. }
+        | Command::RefundFailed { .. }
         | Command::GiveUpUnpaid => money(order, command),
         Command::GiveUpUnaccepted | Command::See | Command::Accept { .. } | Command::Reject { .. } | Command::Prepare | Command::Ready => {
             merchant(order, command, now)
@@ -120,6 +121,7 @@ fn money(order: &Order, command: &Command) -> Result<Vec<Event>, Refusal> {
         }
         Command::RefundInitiated { refund, amount } => Ok(vec![Event::RefundInitiated { refund, amount }]),
         Command::RefundSettled { refund, amount } => Ok(vec![Event::RefundSettled { refund, amount }]),
+        Command::RefundFailed { refund, amount } => Ok(vec![Event::RefundFailed { refund, amount }]),
         Command::GiveUpUnpaid => match state {
             State::Created | State::PendingPayment => Ok(vec![Event::OrderCancelled { by: Part::System, reason: "unpaid".to_owned() }]),
             _ => Ok(vec![]),
@@ -270,14 +272,10 @@ enum Shown {
 fn show(proof: &Proof, code: Digits, lock: Lock, photo_is_proof: bool, now: Timestamp) -> Result<Shown, Refusal> {
     match (proof, lock.locked_until) {
         (Proof::Support(reason), _) => Ok(Shown::Good(Delivered::Support(reason.clone()))),
-        (Proof::Photo(photo), _) => {
-            if photo_is_proof {
-                Ok(Shown::Good(Delivered::Photo(photo.clone())))
-            } else {
-                Err(Refusal::PhotoIsNoProof)
-            }
-        }
-        (Proof::Code(_), Some(until)) if now < until => Err(Refusal::Locked { until }),
+        (Proof::Photo(_), _) if !photo_is_proof => Err(Refusal::PhotoIsNoProof),
+        // Whoever has guessed at the code too often does not get round it with a picture.
+        (Proof::Photo(_) | Proof::Code(_), Some(until)) if now < until => Err(Refusal::Locked { until }),
+        (Proof::Photo(photo), _) => Ok(Shown::Good(Delivered::Photo(photo.clone()))),
         (Proof::Code(given), _) => Ok(if *given == code { Shown::Good(Delivered::Code) } else { Shown::Wrong }),
     }
 }

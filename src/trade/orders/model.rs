@@ -230,6 +230,11 @@ pub enum Event {
     },
     /// Note: the merchant has looked at the order.
     Seen,
+    /// Note: the provider could not pay a refund; the money is here as before.
+    RefundFailed {
+        refund: RefundId,
+        amount: i64,
+    },
 }
 
 impl Event {
@@ -260,7 +265,12 @@ impl Event {
             Self::OrderCancelled { .. } => "OrderCancelled",
             Self::RefundInitiated { .. } => "RefundInitiated",
             Self::RefundSettled { .. } => "RefundSettled",
-            Self::LegStarted { .. } | Self::LegMoved { .. } | Self::LegEnded { .. } | Self::CodeRefused { .. } | Self::Seen => return None,
+            Self::LegStarted { .. }
+            | Self::LegMoved { .. }
+            | Self::LegEnded { .. }
+            | Self::CodeRefused { .. }
+            | Self::Seen
+            | Self::RefundFailed { .. } => return None,
         })
     }
 }
@@ -306,6 +316,10 @@ pub enum Command {
         amount: i64,
     },
     RefundSettled {
+        refund: RefundId,
+        amount: i64,
+    },
+    RefundFailed {
         refund: RefundId,
         amount: i64,
     },

@@ -51,16 +51,18 @@ pub fn acting(read: &(impl Read + ?Sized), caller: &Caller, order: &Order, parts
     }
 }
 
-/// Whether `user` has this part in the order.
+/// Whether `user` has this part in the order: the membership, and the role that goes with it.
 #[must_use]
 pub fn plays(read: &(impl Read + ?Sized), user: UserId, order: &Order, part: Part) -> bool {
     match part {
         Part::Customer => order.created.customer == user,
-        Part::Merchant => users::get(read, user).is_some_and(|user| user.merchants.contains(&order.created.merchant.as_u128())),
-        Part::Courier => order.courier.is_some_and(|courier| couriers::get(read, courier).is_some_and(|courier| courier.user == user)),
-        Part::Support => {
-            users::get(read, user).is_some_and(|user| user.roles.contains(&Role::Support) || user.roles.contains(&Role::Admin))
+        Part::Merchant => users::get(read, user)
+            .is_some_and(|user| user.has(Role::Merchant) && user.merchants.contains(&order.created.merchant.as_u128())),
+        Part::Courier => {
+            order.courier.is_some_and(|courier| couriers::get(read, courier).is_some_and(|courier| courier.user == user))
+                && users::get(read, user).is_some_and(|user| user.has(Role::Courier))
         }
+        Part::Support => users::get(read, user).is_some_and(|user| user.has(Role::Support) || user.has(Role::Admin)),
         Part::System => false,
     }
 }

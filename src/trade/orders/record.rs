@@ -112,13 +112,6 @@ impl Order {
     pub fn is_paid(&self) -> bool {
         self.payment.captured >= self.total()
     }
-
-    /// What goes back to the payer if the order dies now: captured or only reserved, in minor units.
-    #[must_use]
-    pub fn held(&self) -> i64 {
-        let held = if self.payment.authorized { self.total().max(self.payment.captured) } else { self.payment.captured };
-        held - self.payment.refunded
-    }
 }
 
 /// By what orders are found: the first byte of an index key.

@@ -8,6 +8,7 @@ use super::parts::{actor, permitted};
 use super::record::Order;
 use crate::city::dispatch;
 use crate::city::field::Invalid;
+use crate::city::media::model::{MEDIA, MediaId};
 use crate::engine::{Fault, Tx};
 use crate::money::Money;
 use crate::trade::failure::Failure;
@@ -31,8 +32,7 @@ pub enum Milestone {
 pub struct Report {
     pub to: Milestone,
     pub code: Option<Digits>,
-    /// The id of a medium.
-    pub photo: Option<String>,
+    pub photo: Option<MediaId>,
     /// When it happened, by the courier's clock.
     pub at: Option<Timestamp>,
     pub cash_collected: Option<Money>,
@@ -51,9 +51,12 @@ pub enum Taken {
 /// # Errors
 /// [`Failure::Refused`] if the machine says no; [`Failure::Invalid`] if something is missing or cannot be.
 pub fn report(tx: &mut Tx<'_, '_>, id: OrderId, report: Report) -> Result<Taken, Failure> {
+    if report.at.is_some_and(|at| at > tx.now().plus_s(CLOCK_SKEW_S)) {
+        return Err(Failure::out_of_range("/at", "it cannot have happened in the future"));
+    }
     let order = permitted(tx, "orders.status", id)?;
     let actor = actor(tx, &order, &[Part::Courier, Part::Support]);
-    let command = command(tx.now(), &order, actor, report)?;
+    let command = command(tx, &order, actor, report)?;
     let (order, events) = act(tx, id, actor, &command)?;
     let wrong = events.iter().any(|event| matches!(event, Event::CodeRefused { .. }));
     if !wrong {
@@ -66,12 +69,9 @@ pub fn report(tx: &mut Tx<'_, '_>, id: OrderId, report: Report) -> Result<Taken,
     Ok(Taken::WrongCode { attempts_left })
 }
 
-fn command(now: Timestamp, order: &Order, actor: Actor, report: Report) -> Result<Command, Failure> {
+fn command(tx: &Tx<'_, '_>, order: &Order, actor: Actor, report: Report) -> Result<Command, Failure> {
     let Report { to, code, photo, at, cash_collected, reason } = report;
-    if at.is_some_and(|at| at > now.plus_s(CLOCK_SKEW_S)) {
-        return Err(Failure::out_of_range("/at", "it cannot have happened in the future"));
-    }
-    let reported_at = at.map(|at| at.min(now));
+    let reported_at = at.map(|at| at.min(tx.now()));
     if actor.part == Part::Support && reason.is_none() {
         return Err(Failure::required("/reason", "support says why it acts for the courier"));
     }
@@ -101,10 +101,30 @@ fn command(now: Timestamp, order: &Order, actor: Actor, report: Report) -> Resul
                     Failure::required("/code", "the customer's delivery code, or a photo where the city allows it"),
                 )
             };
-            let proof = proof.or(photo.map(Proof::Photo)).ok_or_else(needed)?;
+            let proof = match (proof, photo) {
+                (Some(proof), _) => proof,
+                (None, Some(photo)) => {
+                    if carried && order.created.terms.photo_is_proof {
+                        check_photo(tx, order, actor, photo)?;
+                    }
+                    Proof::Photo(photo.to_string())
+                }
+                (None, None) => return Err(needed()),
+            };
             Command::Deliver { proof, cash_collected: cash, reported_at }
         }
     })
+}
+
+/// A picture proves a delivery if whoever delivers took it with the food in the bag.
+fn check_photo(tx: &Tx<'_, '_>, order: &Order, actor: Actor, photo: MediaId) -> Result<(), Invalid> {
+    let unusable = |why| Invalid::new("/photo", "not_allowed", why);
+    let media = MEDIA.get(tx, &photo).filter(|media| Some(media.owner) == actor.user);
+    let media = media.ok_or_else(|| unusable("a picture that the courier has added"))?;
+    if order.picked_up_at.is_none_or(|picked_up_at| media.created_at < picked_up_at) {
+        return Err(unusable("a picture that was added after the pick-up"));
+    }
+    Ok(())
 }
 
 fn collected(order: &Order, cash: Money) -> Result<i64, Failure> {

@@ -71,6 +71,11 @@ pub fn data(event: &Event, currency: Currency) -> Value {
         Event::RefundInitiated { refund, amount } | Event::RefundSettled { refund, amount } => {
             json!({ "refund_id": refund, "amount": money(*amount) })
         }
-        Event::LegStarted { .. } | Event::LegMoved { .. } | Event::LegEnded { .. } | Event::CodeRefused { .. } | Event::Seen => json!({}),
+        Event::LegStarted { .. }
+        | Event::LegMoved { .. }
+        | Event::LegEnded { .. }
+        | Event::CodeRefused { .. }
+        | Event::Seen
+        | Event::RefundFailed { .. } => json!({}),
     }
 }

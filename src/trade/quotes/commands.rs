@@ -1,8 +1,9 @@
 //! Making a quote, and asking whether one can still become an order.
 
 use index::geo::Point;
+use storage::Direction;
 
-use super::model::{QUOTE_TTL_S, QUOTES, Quote, QuoteId, Refusal};
+use super::model::{QUOTE_KEPT_S, QUOTE_TTL_S, QUOTES, QUOTES_BY_EXPIRY, Quote, QuoteId, Refusal};
 use crate::city::catalog::{self, Merchant, MerchantId};
 use crate::city::cities::{self, City, Settings};
 use crate::engine::{Denied, Fault, Question, Resource, Tx};
@@ -62,7 +63,18 @@ pub fn create(tx: &mut Tx<'_, '_>, asked: Asked) -> Result<(QuoteId, Quote), Fai
     };
     let id = tx.new_id();
     QUOTES.put(tx, &id, &quote);
+    sweep(tx);
     Ok((id, quote))
+}
+
+/// Each new quote takes up to two stale ones away.
+fn sweep(tx: &mut Tx<'_, '_>) {
+    let kept_from = tx.now().minus_s(QUOTE_KEPT_S);
+    let oldest = QUOTES.page(tx, &QUOTES_BY_EXPIRY, &(), None, Direction::Forward).take(2);
+    let stale: Vec<QuoteId> = oldest.filter(|(_, _, quote)| quote.expires_at < kept_from).map(|(_, id, _)| id).collect();
+    for id in &stale {
+        QUOTES.delete(tx, id);
+    }
 }
 
 /// A merchant, its city and the city's rules.

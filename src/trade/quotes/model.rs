@@ -1,7 +1,7 @@
 //! A quote, and why there is none.
 
 use serde::{Deserialize, Serialize};
-use storage::{Id, Kind, Row, Table, Timestamp};
+use storage::{Id, Index, Kind, Row, Table, Timestamp};
 
 use crate::city::catalog::{ItemId, MerchantId};
 use crate::city::cities::CityId;
@@ -51,8 +51,17 @@ impl Row for Quote {
     const VERSION: u8 = 1;
 }
 
+/// How long a quote that became no order is kept after its end: who comes back late is told that it has expired.
+pub const QUOTE_KEPT_S: i64 = 86_400;
+
+/// Quotes that became no order, by their end.
+pub static QUOTES_BY_EXPIRY: Index<QuoteId, Quote> = Index::new(431, "quotes.by_expiry", |_, quote, keys| {
+    if quote.used_by.is_none() {
+        keys.add(&quote.expires_at);
+    }
+});
 /// Quotes by id.
-pub static QUOTES: Table<QuoteId, Quote> = Table::new(430, "quotes", &[]);
+pub static QUOTES: Table<QuoteId, Quote> = Table::new(430, "quotes", &[&QUOTES_BY_EXPIRY]);
 
 /// Why not. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

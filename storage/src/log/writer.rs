@@ -212,6 +212,12 @@ impl Log {
         self.spare.clone()
     }
 
+    /// Whether no write or sync has failed: then the log holds exactly what was acknowledged, and more can be appended.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        !self.poisoned
+    }
+
     fn usable(&self) -> Result<(), LogError> {
         if self.poisoned { Err(LogError::Poisoned) } else { Ok(()) }
     }

@@ -50,13 +50,21 @@ pub enum Command {
 pub fn apply(job: Option<&Job>, command: &Command, now: Timestamp) -> Result<Job, Refusal> {
     let Some(job) = job else {
         let Command::Request(request) = command else { return Err(Refusal::NoJob) };
-        return Ok(Job { request: request.clone(), state: DUE, round: 0, misses: 0, refused: Vec::new(), created_at: now, look: None });
+        return Ok(Job {
+            request: request.clone(),
+            state: DUE,
+            round: 0,
+            misses: 0,
+            refused: Vec::new(),
+            searching_since: now,
+            look: None,
+        });
     };
     let mut next = job.clone();
     use JobState as S;
     match (command, job.state) {
         (Command::Request(request), S::Unassignable | S::Withdrawn) => {
-            next = Job { request: request.clone(), state: DUE, round: 0, misses: 0, created_at: now, ..next };
+            next = Job { request: request.clone(), state: DUE, round: 0, misses: 0, searching_since: now, ..next };
         }
         // Asked twice: the first wish stands.
         (Command::Request(_), S::Waiting { .. } | S::Offered { .. } | S::Assigned { .. }) => (),
@@ -89,6 +97,8 @@ pub fn apply(job: Option<&Job>, command: &Command, now: Timestamp) -> Result<Job
         }
         (&Command::Release { courier }, S::Assigned { courier: theirs, .. }) if courier == theirs => {
             next.state = DUE;
+            // However late it is: a new search has its own hour.
+            next.searching_since = now;
             remember(&mut next, courier, Some(RefusedBecause::Released), now);
         }
         (Command::PickUp { .. } | Command::Release { .. }, S::Assigned { .. }) => return Err(Refusal::NotTheirs),

@@ -1,0 +1,82 @@
+//! What is told on a topic, encoded once for all who follow it; each hears it under the name that they asked for.
+
+use std::sync::Arc;
+
+use axum::response::sse::Event as Sse;
+use serde_json::{Value, json};
+
+use crate::edge::stream::Placed;
+
+/// What is sent to a client.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Where the event stands; `None` for a position, which is never repeated.
+    pub place: Option<Place>,
+    /// The topic's full name.
+    pub topic: Arc<str>,
+    /// What it is: an event's type, or `position`.
+    name: Arc<str>,
+    /// JSON text: an event as it is shown, or a whole message.
+    data: Arc<str>,
+}
+
+/// An event's place among all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its command's sequence number.
+    pub seq: u64,
+    /// Its number within the command.
+    pub n: u32,
+    /// Whether the command tells more on the same topic.
+    pub more: bool,
+}
+
+impl Frame {
+    /// The frame of `placed[at]` on a topic. `placed` holds whole commands.
+    #[must_use]
+    pub fn of_event(placed: &[Placed], at: usize, topic: &str) -> Self {
+        let one = &placed[at];
+        let rest = placed[at + 1..].iter().take_while(|next| next.seq == one.seq);
+        let more = rest.into_iter().any(|next| next.event.topics.iter().any(|theirs| theirs == topic));
+        Self {
+            place: Some(Place { seq: one.seq, n: one.n, more }),
+            topic: topic.into(),
+            name: one.event.name.as_str().into(),
+            data: event_json(one).to_string().into(),
+        }
+    }
+
+    /// A message that is not kept.
+    #[must_use]
+    pub fn of_message(topic: &str, message: &Value) -> Self {
+        let name = message["type"].as_str().unwrap_or("message").into();
+        Self { place: None, topic: topic.into(), name, data: message.to_string().into() }
+    }
+
+    /// As a WebSocket client hears it. `seq` is its command's: a client whose line breaks while there is `more` of it resumes before it
+    /// (`since: seq - 1`) and knows by `n` what it has had; otherwise it resumes at `seq`, and nothing is lost or repeated.
+    #[must_use]
+    pub fn text(&self, asked: &str) -> String {
+        let Some(Place { seq, n, more }) = self.place else { return self.data.as_ref().to_owned() };
+        let (topic, data) = (Value::from(asked), &self.data);
+        format!(r#"{{"type":"event","seq":{seq},"n":{n},"more":{more},"topic":{topic},"event":{data}}}"#)
+    }
+
+    /// As a client of server-sent events hears it. An id stands only on the last event of a command: resuming there repeats and skips
+    /// nothing.
+    #[must_use]
+    pub fn sse(&self, epoch: u64) -> Sse {
+        let told = Sse::default().event(&*self.name).data(&*self.data);
+        match self.place {
+            Some(Place { seq, more: false, .. }) => told.id(format!("{epoch}.{seq}")),
+            Some(_) | None => told,
+        }
+    }
+}
+
+/// An event as it is shown.
+#[must_use]
+pub fn event_json(placed: &Placed) -> Value {
+    let data: Value = serde_json::from_str(&placed.event.data).unwrap_or(Value::Null);
+    json!({ "type": placed.event.name, "at": placed.event.at.to_string(), "data": data })
+}
