@@ -98,6 +98,11 @@ impl Stream {
 
     /// Name, id and data of the next; `None` at the end.
     async fn next(&mut self) -> Option<(String, Option<String>, Value)> {
+        // Over all of it: the server's signs of life are no events.
+        tokio::time::timeout(PATIENCE, self.read()).await.expect("something is told in time")
+    }
+
+    async fn read(&mut self) -> Option<(String, Option<String>, Value)> {
         loop {
             while let Some((event, rest)) = self.text.split_once("\n\n") {
                 let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
@@ -107,7 +112,7 @@ impl Stream {
                     return Some((name, id, serde_json::from_str(&data).expect("JSON")));
                 }
             }
-            let chunk = tokio::time::timeout(PATIENCE, self.answer.chunk()).await.expect("in time").expect("the stream ends in order")?;
+            let chunk = self.answer.chunk().await.expect("the stream ends in order")?;
             self.text.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
         }
     }

@@ -300,3 +300,32 @@ async fn a_card_needs_somebody_who_takes_it() {
     );
     assert!(city.happened().is_empty(), "a refusal tells nobody");
 }
+
+/// A payment is cancelled whole, and what needs no row is refused before anybody learns whether there is one.
+#[tokio::test(flavor = "multi_thread")]
+async fn input_is_checked_first() {
+    let city = City::start().await;
+    let id = city.intent(1, 500, Method::Card).await.expect("cards are on offer").id;
+    let cancel = async |key: &str, amount: i64, currency: &str| {
+        let body = json!({ "amount": { "amount": amount, "currency": currency } });
+        let (status, answer) = city.post(PAYER, &format!("/v1/payments/intents/{id}/cancel"), key, body).await;
+        (status, answer["errors"][0]["pointer"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(cancel("k1", 499, "GHS").await, (422, "/amount/amount".to_owned()));
+    assert_eq!(cancel("k2", 500, "USD").await, (422, "/amount/currency".to_owned()));
+    assert_eq!(city.intent_now(id).status, Status::RequiresPaymentMethod);
+    assert_eq!(cancel("k3", 500, "GHS").await.0, 200);
+    assert_eq!(city.intent_now(id).status, Status::Cancelled);
+
+    let nothing = json!({ "amount": 0, "currency": "GHS" });
+    let nowhere = IntentId::from_u128(404);
+    let cases = [
+        (format!("/v1/payments/intents/{nowhere}/confirm"), json!({ "token": "" })),
+        (format!("/v1/payments/intents/{nowhere}/confirm"), json!({})),
+        (format!("/v1/payments/intents/{nowhere}/capture"), json!({ "amount": nothing })),
+        ("/v1/refunds".to_owned(), json!({ "intent_id": nowhere, "amount": nothing, "reason": "cold" })),
+    ];
+    for (n, (path, body)) in cases.into_iter().enumerate() {
+        assert_eq!(city.post(SUPPORT, &path, &format!("n{n}"), body).await.0, 422, "{path}");
+    }
+}

@@ -1,5 +1,6 @@
 //! `medina serve`
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,11 +61,12 @@ pub fn options(args: &ServeArgs) -> Result<AppOptions, String> {
 /// Why it did not start, in a sentence.
 pub async fn run(args: ServeArgs) -> Result<ExitCode, String> {
     let app = app::start(options(&args)?).await.map_err(|error| error.to_string())?;
-    println!("medina serves {} from {}", app.base_url(), app.data().display());
-    println!(
-        "the API: {}/docs    first administrator: medina admin create --email YOU@EXAMPLE --data {}",
-        app.base_url(),
-        app.data().display()
+    let (url, data) = (app.base_url(), app.data().display().to_string());
+    // Whoever started it may have stopped reading: that is no reason to stop serving.
+    let _ = writeln!(
+        std::io::stdout(),
+        "medina serves {url} from {data}
+the API: {url}/docs    first administrator: medina admin create --email YOU@EXAMPLE --data {data}"
     );
     wait_for_end().await;
     tracing::info!("stopping");

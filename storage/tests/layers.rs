@@ -117,7 +117,7 @@ proptest! {
                     Ok(())
                 })?,
                 Op::Delete(key) => run(&mut store, &mut model, |txn, model| {
-                    prop_assert_eq_unit(THINGS.delete(txn, &key), model.remove(&key))
+                    same(&THINGS.delete(txn, &key), &model.remove(&key))
                 })?,
                 Op::Refused(key) => {
                     let refused: Result<_, &str> = store.run(|txn| {
@@ -163,7 +163,7 @@ proptest! {
     }
 }
 
-fn prop_assert_eq_unit<T: PartialEq>(left: T, right: T) -> Result<(), ()> {
+fn same<T: PartialEq>(left: &T, right: &T) -> Result<(), ()> {
     if left == right { Ok(()) } else { Err(()) }
 }
 
@@ -207,7 +207,7 @@ fn a_flipped_bit_in_the_state_is_never_served() {
         });
         match served {
             Ok(Ok(things)) => {
-                assert!(things.len() == 20 && things.iter().all(|(_, thing)| thing.text == long), "a wrong answer after a flip at {place}")
+                assert!(things.len() == 20 && things.iter().all(|(_, thing)| thing.text == long), "a wrong answer after a flip at {place}");
             }
             Ok(Err(())) | Err(_) => noticed += 1,
         }

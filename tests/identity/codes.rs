@@ -130,3 +130,12 @@ async fn production_sends_sealed_codes_and_limits_them() {
     }
     assert!((30..=40).contains(&allowed), "an address gets its 40, less what was asked before: {allowed}");
 }
+
+#[tokio::test]
+async fn without_a_sender_nobody_is_told_that_a_code_is_on_its_way() {
+    let house = House::mute();
+    let before = house.engine.view().position();
+    assert_eq!(house.ask_code(AMA).await.problem(), (503, "sms_unavailable"));
+    assert_eq!(house.ask_code("0241234567").await.problem(), (422, "invalid_request"), "what is no phone is told first");
+    assert_eq!(house.engine.view().position(), before, "nothing was written");
+}

@@ -45,16 +45,21 @@ pub struct House {
 
 impl House {
     pub fn sandbox() -> Self {
-        Self::open(true)
+        Self::open(true, false)
     }
 
     pub fn production() -> Self {
-        Self::open(false)
+        Self::open(false, true)
     }
 
-    fn open(sandbox: bool) -> Self {
+    /// Where nothing sends text messages.
+    pub fn mute() -> Self {
+        Self::open(false, false)
+    }
+
+    fn open(sandbox: bool, sends_sms: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let people = People::open(folder.path()).expect("people");
+        let people = People { sends_sms, ..People::open(folder.path()).expect("people") };
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_800_000_000_000)));
         let options = EngineOptions::new(Options::with_seed([7; 32]), clock.clone(), sandbox);
         let engine = Engine::start(Arc::new(RealDisk), &folder.path().join("data"), options, Wiring::new(), people.policies.clone())

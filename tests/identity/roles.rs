@@ -60,3 +60,18 @@ async fn what_cannot_be_set() {
     );
     assert_eq!(house.call("GET", &own, Some(&admin), Value::Null).await.problem(), (405, "method_not_allowed"));
 }
+
+#[tokio::test]
+async fn roles_are_set_on_what_was_read() {
+    let house = House::sandbox();
+    house.make_admin("root@example.org", "a password", false).await;
+    let admin = house.log_in("root@example.org", "a password").await.text("access_token");
+    let ama = house.sign_in("+233241234567").await;
+    let path = format!("/v1/users/{}/roles", ama.body["user"]["id"].as_str().expect("an id"));
+    let body = json!({ "roles": ["customer"] });
+    let set = house.call("PUT", &path, Some(&admin), body.clone()).await;
+    let etag = set.headers["etag"].to_str().expect("visible").to_owned();
+    let again = async || house.call_with("PUT", &path, Some(&admin), body.clone(), &[("if-match", &etag)]).await;
+    assert_eq!(again().await.status, 200);
+    assert_eq!(again().await.problem(), (412, "precondition_failed"), "somebody has been faster");
+}

@@ -58,9 +58,7 @@ async fn a_part_of_the_money_settles_the_order() {
     let id = in_the_bag(&world, Method::Card).await;
     let order = world.order(id);
     let (intent, total) = (order.payment.intent.expect("it has one"), order.total());
-    world
-        .system(move |tx| intents::capture(tx, intent, Some(total - 300)).map(drop).map_err(|refusal| refusal.to_string().into()))
-        .await;
+    world.system(move |tx| intents::capture(tx, intent, Some(total - 300)).map(drop).map_err(|refusal| refusal.to_string().into())).await;
     world.provider_says(id, Notice::Captured { amount: total - 300 }).await;
     says(&world, id, Milestone::Delivered, Some(order.created.delivery_code), None).await.expect("the customer's code");
     assert_eq!(world.order(id).state, State::Settled);

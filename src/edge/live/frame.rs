@@ -64,7 +64,6 @@ impl Frame {
 
     /// As a client of server-sent events hears it. An id stands only on the last event of a command: resuming there repeats and skips
     /// nothing.
-    #[must_use]
     pub fn sse(&self, epoch: u64) -> Sse {
         let told = Sse::default().event(&*self.name).data(&*self.data);
         match self.place {

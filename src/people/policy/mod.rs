@@ -67,7 +67,12 @@ impl Policies {
                 found.validation_errors().map(ToString::to_string).chain(found.validation_warnings().map(ToString::to_string)).collect();
             return Err(PolicyError::Invalid(all.join("; ")));
         }
-        Ok(Self { memo: memo::Memo::default(), authorizer: Authorizer::new(), slices: Slices::cut(&schema, &policies)?, shapes: Shapes::of(&schema) })
+        Ok(Self {
+            memo: memo::Memo::default(),
+            authorizer: Authorizer::new(),
+            slices: Slices::cut(&schema, &policies)?,
+            shapes: Shapes::of(&schema),
+        })
     }
 
     /// Every action that a policy may name.
