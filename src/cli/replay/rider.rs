@@ -84,23 +84,29 @@ impl Rider {
         self.held.len()
     }
 
-    /// Whether this order could still be picked up before the shift ends, after or with what was accepted before.
+    /// Whether everything accepted so far could still be picked up before the shift ends if this order came on top: it may make the courier wait for it,
+    /// and then all that is picked up later is late too.
     #[must_use]
     pub fn can_take(&self, instance: &Instance, order: usize, now_s: i64) -> bool {
         let off_s = instance.couriers[self.index].off_s;
-        if let Some(trip) = self.joins(instance, order) {
-            return trip.pickup_s.max(instance.orders[order].ready_s) <= off_s;
+        let mut with = self.clone();
+        with.take(instance, order, now_s);
+        if !with.carries && with.trip.as_ref().is_some_and(|trip| trip.pickup_s > off_s) {
+            return false;
         }
-        let (mut at, mut free_s) = self.trip.as_ref().map_or((self.at, self.free_s), |trip| (trip.end(), trip.end_s));
-        let there = self.held_there(instance);
-        let mut later: Vec<usize> = self.held.iter().map(|held| held.order).filter(|held| !there.contains(held)).collect();
+        let (mut at, mut free_s) = with.trip.as_ref().map_or((with.at, with.free_s), |trip| (trip.end(), trip.end_s));
+        let there = with.held_there(instance);
+        let mut later: Vec<usize> = with.held.iter().map(|held| held.order).filter(|held| !there.contains(held)).collect();
         while let Some(first) = later.first() {
             let restaurant = instance.orders[*first].restaurant;
             let (group, others) = later.into_iter().partition(|held| instance.orders[*held].restaurant == restaurant);
             let planned = plan(instance, at, free_s.max(now_s), group);
+            if planned.pickup_s > off_s {
+                return false;
+            }
             (at, free_s, later) = (planned.end(), planned.end_s, others);
         }
-        plan(instance, at, free_s.max(now_s), vec![order]).pickup_s <= off_s
+        true
     }
 
     /// Takes an order on. One of the restaurant that the courier is on the way to, or stands at, is waited for and joins the trip.
