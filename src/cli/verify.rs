@@ -62,6 +62,11 @@ fn offline(data: &Path) -> Result<Inspection, String> {
     let view = store.views().now();
     let mut inspection = inspection::inspect(&view);
     inspection::read_log(&disk, &state.join("log"), &view.position(), &mut inspection);
+    drop(view);
+    // redb writes its map of free pages when it is closed, and panics over one that is damaged.
+    if let Err(fault) = storage::fault::catch(|| drop(store)) {
+        inspection.findings.push(Finding { check: "state".to_owned(), what: format!("its map of free pages is damaged: {fault}") });
+    }
     Ok(inspection)
 }
 
