@@ -58,7 +58,7 @@ pub fn scrub(view: &View) -> Scrub {
 
 fn walk(base: &Snapshot, scrub: &mut Scrub) {
     let mut before: Vec<u8> = Vec::new();
-    let walked = base.walk(&mut |key, value| {
+    let walked = base.walk(|key, value| {
         scrub.rows += 1;
         if !before.is_empty() && before.as_slice() >= key {
             scrub.misled(Fault::damaged(key, "it stands out of order").to_string());

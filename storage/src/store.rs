@@ -311,7 +311,7 @@ impl Store {
     fn has_room_to_fold(&self) -> bool {
         let needed = FOLD_ROOM_MIN + FOLD_ROOM_PER_BYTE * self.recent_bytes as u64;
         // A file system that cannot say is not a full one.
-        self.disk.room(&self.dir).map_or(true, |room| room >= needed)
+        self.disk.room(&self.dir).unwrap_or(u64::MAX) >= needed
     }
 
     /// Takes a finished fold over, between batches: readers see the new base, old log segments may go. The returned layer is big: drop it off the
