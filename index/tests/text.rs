@@ -116,6 +116,11 @@ fn words_find_things() {
             ("والكتب", &["m3"]),
             ("مُطْعَم", &["m3"]),
             ("tagliatele", &["i3"]),
+            ("بكتب", &["m3"]),
+            ("كالكتب", &["m3"]),
+            ("وللكتب ومطعم", &["m3"]),
+            ("qu'entrecôte", &["m2"]),
+            ("pizza avec champignons grillés ", &[]),
             ("xyzzy", &[]),
         ] {
             check(&index, &ask(text), expected);
@@ -160,6 +165,33 @@ fn what_is_written_comes_before_what_is_similar() {
     let (index, _dir) = filled(&ladder, true);
     check(&index, &ask("margherita "), &["none", "one", "two"]);
     check(&index, &ask("tea "), &[]);
+}
+
+/// A menu mixes languages; a stem of any finds the word, after those who wrote it so.
+#[test]
+fn stems_of_three_languages() {
+    let documents = [
+        merchant("plain", "Boulangerie du Port", &[]),
+        merchant("ladies", "Pâtisserie des Boulangères végétariennes", &[]),
+        merchant("horse", "Au Cheval Blanc", &[]),
+        merchant("horses", "Les Chevaux du Roi", &[]),
+        merchant("chicken", "طاجين بدجاج", &[]),
+        merchant("the chicken", "الدجاج المشوي", &[]),
+        merchant("grill", "Grilled sandwiches", &[]),
+    ];
+    let (index, _dir) = filled(&documents, false);
+    for (text, expected) in [
+        ("chevaux ", &["horses", "horse"][..]),
+        ("cheval ", &["horse", "horses"]),
+        ("boulangère végétarienne ", &["ladies"]),
+        ("دجاج ", &["the chicken", "chicken"]),
+        ("بالدجاج ", &["the chicken", "chicken"]),
+        ("وبدجاج ", &["chicken"]),
+        ("sandwich grilling ", &["grill"]),
+    ] {
+        let page = index.search(&ask(text)).unwrap();
+        assert_eq!(ids(&page), expected, "{text}");
+    }
 }
 
 #[test]

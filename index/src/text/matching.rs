@@ -2,9 +2,10 @@
 //!
 //! Up to [`NAME_WORDS_MAX`] words are a name that somebody looks for: every word has to match, if need be with a typo, and the last one
 //! may be unfinished. Each word earns points by how it matched, in steps so high that no text statistic lifts a
-//! lesser match above a better one: as written, begun, one letter wrong, two letters wrong. More words are a sentence: BM25 alone sorts.
+//! lesser match above a better one: as written, of the same stem in the broad reading, begun, one letter wrong, two letters wrong. More words are a
+//! sentence: BM25 alone sorts, of the words that say something.
 
-use super::{analyzer::Reading, cells, model::Query, schema::Fields};
+use super::{analyzer::Reading, cells, function_words::is_function_word, model::Query, schema::Fields};
 use tantivy::{
     Term,
     query::{AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, FuzzyTermQuery, Occur, Query as Matches, TermQuery},
@@ -15,17 +16,19 @@ pub(super) const NAME_WORDS_MAX: usize = 4;
 const WORDS_MAX: usize = 64;
 
 /// Points of one word. BM25 with our boosts stays below 200 for a word, and four words of one step below one of the next.
-const AS_WRITTEN: f32 = 10_000.0;
+const AS_WRITTEN: f32 = 25_000.0;
+const ALIKE: f32 = 5_000.0;
 const BEGUN: f32 = 1_000.0;
 const ONE_WRONG: f32 = 100.0;
 const TWO_WRONG: f32 = 10.0;
 
-/// A word of the query in its three readings.
+/// A word of the query in its four readings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     pub exact: String,
     pub folded: String,
     pub stem: String,
+    pub broad: String,
     /// Whether it is the last word, which may go on.
     pub is_open: bool,
 }
@@ -58,14 +61,21 @@ impl Asked {
 
 /// The words that are asked for.
 pub(super) fn asked(text: &str) -> Vec<Asked> {
-    let readings = [Reading::Exact, Reading::Folded, Reading::Stemmed].map(|reading| reading.words(text));
-    let [exact, folded, stems] = readings;
+    let readings = [Reading::Exact, Reading::Folded, Reading::Stemmed, Reading::Broad].map(|reading| reading.words(text));
+    let [exact, folded, stems, broads] = readings;
     let mut words: Vec<Asked> = exact
         .into_iter()
         .zip(folded)
         .zip(stems)
+        .zip(broads)
         .take(WORDS_MAX)
-        .map(|((exact, folded), stem)| Asked { exact: exact.text, folded: folded.text, stem: stem.text, is_open: false })
+        .map(|(((exact, folded), stem), broad)| Asked {
+            exact: exact.text,
+            folded: folded.text,
+            stem: stem.text,
+            broad: broad.text,
+            is_open: false,
+        })
         .collect();
     // A space after the last word says that it is complete.
     if let Some(last) = words.last_mut().filter(|_| !text.ends_with(char::is_whitespace)) {
@@ -77,7 +87,6 @@ pub(super) fn asked(text: &str) -> Vec<Asked> {
 /// The whole query; scores are points and BM25 of the words, the filters add nothing.
 pub(super) fn query(fields: &Fields, words: &[Asked], query: &Query<'_>) -> Box<dyn Matches> {
     let mut all: Vec<Box<dyn Matches>> = Vec::new();
-    let term = |term| Box::new(TermQuery::new(term, IndexRecordOption::Basic)) as Box<dyn Matches>;
     let mut only = |filter| all.push(Box::new(ConstScoreQuery::new(filter, 0.0)));
     if let Some(kind) = query.kind {
         only(term(Term::from_field_u64(fields.kind, kind.code())));
@@ -96,7 +105,12 @@ pub(super) fn query(fields: &Fields, words: &[Asked], query: &Query<'_>) -> Box<
         name if name.len() <= NAME_WORDS_MAX => {
             all.extend(name.iter().map(|word| name_word(fields, word)));
         }
-        sentence => all.push(Box::new(BooleanQuery::union(sentence.iter().map(|word| as_written(fields, word)).collect()))),
+        sentence => {
+            let says_something = |word: &&Asked| !is_function_word(&word.folded);
+            let telling: Vec<&Asked> = sentence.iter().filter(says_something).collect();
+            let words = if telling.is_empty() { sentence.iter().collect() } else { telling };
+            all.push(Box::new(BooleanQuery::union(words.into_iter().flat_map(|word| in_sentence(fields, word)).collect())));
+        }
     }
     if all.is_empty() { Box::new(AllQuery) } else { Box::new(BooleanQuery::intersection(all)) }
 }
@@ -109,6 +123,8 @@ fn name_word(fields: &Fields, word: &Asked) -> Box<dyn Matches> {
             AS_WRITTEN,
         )),
     ];
+    let alike = Box::new(term(Term::from_field_text(fields.broad, &word.broad)));
+    ways.push(Box::new(ConstScoreQuery::new(alike, ALIKE)));
     let folded = [fields.name_folded, fields.labels];
     let mut way = |points, similar: &dyn Fn(Term) -> FuzzyTermQuery| {
         let of = |field: Field| Box::new(similar(Term::from_field_text(field, &word.folded))) as Box<dyn Matches>;
@@ -136,6 +152,18 @@ fn written_in(fields: &Fields, word: &Asked) -> impl Iterator<Item = (Term, f32)
         (Term::from_field_text(fields.stems, &word.stem), 1.0),
     ]
     .into_iter()
+}
+
+/// A word of a sentence, the score of all of it together being the sum: all that was written counts, and the name once more.
+fn in_sentence(fields: &Fields, word: &Asked) -> [Box<dyn Matches>; 2] {
+    let boosted = |field, text, boost| Box::new(BoostQuery::new(matching(Term::from_field_text(field, text)), boost)) as Box<dyn Matches>;
+    let anywhere = vec![boosted(fields.stems, &word.stem, 1.0), boosted(fields.broad, &word.broad, 0.7)];
+    let in_name = boosted(fields.name_folded, &word.folded, 0.5);
+    [Box::new(DisjunctionMaxQuery::new(anywhere)), in_name]
+}
+
+fn term(term: Term) -> Box<dyn Matches> {
+    Box::new(TermQuery::new(term, IndexRecordOption::Basic))
 }
 
 fn matching(term: Term) -> Box<dyn Matches> {

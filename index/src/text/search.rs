@@ -88,14 +88,9 @@ impl TextIndex {
         let weight = compiled(self.fields(), &words, query).weight(EnableScoring::enabled_from_searcher(&searcher))?;
         let mut matches = Vec::new();
         let mut cuisines: HashMap<String, u64> = HashMap::new();
-        for (ord, segment) in (0..).zip(searcher.segment_readers()) {
-            let mut sieve = Sieve {
-                query,
-                has_text: !words.is_empty(),
-                columns: Columns::open(segment)?,
-                id: String::new(),
-                merchant_id: String::new(),
-            };
+        let segments = searcher.segment_readers().iter().map(Columns::open).collect::<tantivy::Result<Vec<Columns>>>()?;
+        for ((ord, segment), columns) in (0..).zip(searcher.segment_readers()).zip(&segments) {
+            let mut sieve = Sieve { query, has_text: !words.is_empty(), columns, id: String::new(), merchant_id: String::new() };
             let mut counts = vec![0_u64; sieve.columns.cuisine.as_ref().map_or(0, |column| column.num_terms())];
             let mut failure = None;
             weight.for_each(segment, &mut |doc, score| {
@@ -129,7 +124,8 @@ impl TextIndex {
         cuisines.sort_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then_with(|| a.cmp(b)));
         let total = matches.len() as u64;
         let (page, has_more) = cut(matches, query);
-        let hits = page.iter().map(|found| hit(&searcher, self.fields(), found, &words)).collect::<Result<Vec<Hit>, SearchError>>()?;
+        let hit = |found: &Match| hit(&searcher, &segments[found.at.segment_ord as usize], self.fields(), found, &words);
+        let hits = page.iter().map(hit).collect::<Result<Vec<Hit>, SearchError>>()?;
         let next = hits.last().filter(|_| has_more).map(|hit| hit.cursor);
         Ok(Page { hits, cuisines, total, next })
     }
@@ -139,7 +135,7 @@ impl TextIndex {
 struct Sieve<'a> {
     query: &'a Query<'a>,
     has_text: bool,
-    columns: Columns,
+    columns: &'a Columns,
     id: String,
     merchant_id: String,
 }
@@ -210,8 +206,7 @@ fn cut(mut matches: Vec<Match>, query: &Query<'_>) -> (Vec<Match>, bool) {
     (matches, has_more)
 }
 
-fn hit(searcher: &Searcher, fields: &Fields, found: &Match, words: &[Asked]) -> Result<Hit, SearchError> {
-    let columns = Columns::open(searcher.segment_reader(found.at.segment_ord))?;
+fn hit(searcher: &Searcher, columns: &Columns, fields: &Fields, found: &Match, words: &[Asked]) -> Result<Hit, SearchError> {
     let row: TantivyDocument = searcher.doc(found.at)?;
     let text = |field: Field| row.get_first(field).and_then(|value| value.as_str().map(str::to_owned));
     let name = text(fields.name).unwrap_or_default();
