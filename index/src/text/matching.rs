@@ -4,12 +4,15 @@
 //! may be unfinished. Each word earns points by how it matched, in steps so high that no text statistic lifts a
 //! lesser match above a better one: as written, of the same stem in the broad reading, begun, one letter wrong, two letters wrong. More words are a
 //! sentence: BM25 alone sorts, of the words that say something.
+//!
+//! Letters are taken for wrong only in words that hardly occur as written, and in all of them where nothing else is found: who writes "burger" in a
+//! city of burgers means it, and pays no time for guesses.
 
-use super::{analyzer::Reading, cells, function_words::is_function_word, model::Query, schema::Fields};
+use super::{analyzer::Reading, cells, function_words::is_function_word, model::Query, schema::Fields, similar::Similar};
 use tantivy::{
-    Term,
-    query::{AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, FuzzyTermQuery, Occur, Query as Matches, TermQuery},
-    schema::{Field, IndexRecordOption},
+    Searcher, Term,
+    query::{AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, Occur, Query as Matches, TermQuery},
+    schema::IndexRecordOption,
 };
 
 pub(super) const NAME_WORDS_MAX: usize = 4;
@@ -21,6 +24,11 @@ const ALIKE: f32 = 5_000.0;
 const BEGUN: f32 = 1_000.0;
 const ONE_WRONG: f32 = 100.0;
 const TWO_WRONG: f32 = 10.0;
+
+/// A word that fewer documents have may itself be the typing error; one that more have is what it says.
+const RARE: u64 = 3;
+/// With a word that no more documents have it is cheaper to look at the distance of each than to read the lists of the cells of a circle.
+const CELLS_ABOVE: u64 = 5_000;
 
 /// A word of the query in its four readings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +59,12 @@ impl Asked {
             6..8 => 1,
             _ => 2,
         }
+    }
+
+    /// How many documents have it, or another word of its stem.
+    fn documents(&self, fields: &Fields, searcher: &Searcher) -> tantivy::Result<u64> {
+        let stems = searcher.doc_freq(&Term::from_field_text(fields.stems, &self.stem))?;
+        Ok(stems.max(searcher.doc_freq(&Term::from_field_text(fields.broad, &self.broad))?))
     }
 
     /// One letter begins too much.
@@ -84,8 +98,23 @@ pub(super) fn asked(text: &str) -> Vec<Asked> {
     words
 }
 
+/// Which words may be taken for others that look like them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Only those that hardly occur as they are written.
+    Strict,
+    /// All.
+    Forgiving,
+}
+
 /// The whole query; scores are points and BM25 of the words, the filters add nothing.
-pub(super) fn query(fields: &Fields, words: &[Asked], query: &Query<'_>) -> Box<dyn Matches> {
+pub(super) fn query(
+    fields: &Fields,
+    searcher: &Searcher,
+    words: &[Asked],
+    patience: Patience,
+    query: &Query<'_>,
+) -> tantivy::Result<Box<dyn Matches>> {
     let mut all: Vec<Box<dyn Matches>> = Vec::new();
     let mut only = |filter| all.push(Box::new(ConstScoreQuery::new(filter, 0.0)));
     if let Some(kind) = query.kind {
@@ -97,50 +126,46 @@ pub(super) fn query(fields: &Fields, words: &[Asked], query: &Query<'_>) -> Box<
     if let Some(cuisine) = query.cuisine {
         only(term(Term::from_field_text(fields.cuisine, cuisine)));
     }
-    if let Some(cells) = query.near.and_then(|(point, radius_m)| cells::covering(point, radius_m?)) {
+    let is_name = !words.is_empty() && words.len() <= NAME_WORDS_MAX;
+    let known = words.iter().map(|word| word.documents(fields, searcher)).collect::<tantivy::Result<Vec<u64>>>()?;
+    let is_selective = is_name && known.iter().any(|documents| *documents <= CELLS_ABOVE);
+    if !is_selective && let Some(cells) = query.near.and_then(|(point, radius_m)| cells::covering(point, radius_m?)) {
         only(Box::new(BooleanQuery::union(cells.into_iter().map(|cell| term(Term::from_field_u64(fields.cell, cell))).collect())));
     }
-    match words {
-        [] => (),
-        name if name.len() <= NAME_WORDS_MAX => {
-            all.extend(name.iter().map(|word| name_word(fields, word)));
+    if is_name {
+        for (word, documents) in words.iter().zip(known) {
+            let is_forgiven = patience == Patience::Forgiving || documents < RARE;
+            all.push(name_word(fields, word, is_forgiven)?);
         }
-        sentence => {
-            let says_something = |word: &&Asked| !is_function_word(&word.folded);
-            let telling: Vec<&Asked> = sentence.iter().filter(says_something).collect();
-            let words = if telling.is_empty() { sentence.iter().collect() } else { telling };
-            all.push(Box::new(BooleanQuery::union(words.into_iter().flat_map(|word| in_sentence(fields, word)).collect())));
-        }
+    } else if !words.is_empty() {
+        let says_something = |word: &&Asked| !is_function_word(&word.folded);
+        let telling: Vec<&Asked> = words.iter().filter(says_something).collect();
+        let words = if telling.is_empty() { words.iter().collect() } else { telling };
+        all.push(Box::new(BooleanQuery::union(words.into_iter().flat_map(|word| in_sentence(fields, word)).collect())));
     }
-    if all.is_empty() { Box::new(AllQuery) } else { Box::new(BooleanQuery::intersection(all)) }
+    Ok(if all.is_empty() { Box::new(AllQuery) } else { Box::new(BooleanQuery::intersection(all)) })
 }
 
-fn name_word(fields: &Fields, word: &Asked) -> Box<dyn Matches> {
-    let mut ways: Vec<Box<dyn Matches>> = vec![
-        as_written(fields, word),
-        Box::new(ConstScoreQuery::new(
-            Box::new(BooleanQuery::union(written_in(fields, word).map(|(term, _)| matching(term)).collect())),
-            AS_WRITTEN,
-        )),
+/// A word of a name: some way has to lead to it, and then how well it is written counts, too. The second part is looked at in matches only.
+fn name_word(fields: &Fields, word: &Asked, is_forgiven: bool) -> tantivy::Result<Box<dyn Matches>> {
+    // Words that are equal in any other reading have equal stems: this is everything as written.
+    let mut ways: Vec<(Box<dyn Matches>, f32)> = vec![
+        (term(Term::from_field_text(fields.stems, &word.stem)), AS_WRITTEN),
+        (term(Term::from_field_text(fields.broad, &word.broad)), ALIKE),
     ];
-    let alike = Box::new(term(Term::from_field_text(fields.broad, &word.broad)));
-    ways.push(Box::new(ConstScoreQuery::new(alike, ALIKE)));
     let folded = [fields.name_folded, fields.labels];
-    let mut way = |points, similar: &dyn Fn(Term) -> FuzzyTermQuery| {
-        let of = |field: Field| Box::new(similar(Term::from_field_text(field, &word.folded))) as Box<dyn Matches>;
-        ways.push(Box::new(ConstScoreQuery::new(Box::new(BooleanQuery::union(folded.map(of).into())), points)));
-    };
     if word.may_go_on() {
-        way(BEGUN, &|term| FuzzyTermQuery::new_prefix(term, 0, true));
+        ways.push((Box::new(Similar::new(&folded, &word.folded, 0, true)?), BEGUN));
     }
-    for (wrong, points) in [(1, ONE_WRONG), (2, TWO_WRONG)].into_iter().filter(|(wrong, _)| *wrong <= word.typos()) {
-        if wrong <= word.typos_begun() {
-            way(points, &|term| FuzzyTermQuery::new_prefix(term, wrong, true));
-        } else {
-            way(points, &|term| FuzzyTermQuery::new(term, wrong, true));
-        }
+    let most = if is_forgiven { word.typos() } else { 0 };
+    for (wrong, points) in [(1, ONE_WRONG), (2, TWO_WRONG)].into_iter().filter(|(wrong, _)| *wrong <= most) {
+        ways.push((Box::new(Similar::new(&folded, &word.folded, wrong, wrong <= word.typos_begun())?), points));
     }
-    Box::new(BooleanQuery::new(ways.into_iter().map(|way| (Occur::Should, way)).collect()))
+    let ways = ways.into_iter().map(|(way, points)| Box::new(ConstScoreQuery::new(way, points)) as Box<dyn Matches>).collect();
+    Ok(Box::new(BooleanQuery::new(vec![
+        (Occur::Must, Box::new(BooleanQuery::union(ways)) as Box<dyn Matches>),
+        (Occur::Should, as_written(fields, word)),
+    ])))
 }
 
 /// Where a word counts how much.

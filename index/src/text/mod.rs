@@ -4,6 +4,7 @@
 
 mod analyzer;
 mod cells;
+mod columns;
 mod function_words;
 mod highlight;
 mod index;
@@ -11,6 +12,7 @@ mod matching;
 mod model;
 mod schema;
 mod search;
+mod similar;
 mod stem;
 
 pub use index::{Mark, Resume, TextError, TextIndex};
