@@ -15,10 +15,15 @@ use std::{
 use tantivy::{
     Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyError,
     directory::{Directory, INDEX_WRITER_LOCK, MmapDirectory, error::LockError},
+    indexer::LogMergePolicy,
 };
 
-/// tantivy refuses less per thread.
-const WRITER_BYTES: usize = 15_000_000;
+/// What the writer collects before it must write a segment. Every segment costs a search as much again as the whole index in one, so a rebuild of a city's
+/// catalogue should end in few. Taken only as it fills.
+const WRITER_BYTES: usize = 60_000_000;
+/// So many segments of one size become one; smaller than this they are all of one size.
+const SEGMENTS_MERGED: usize = 4;
+const SMALL_DOCUMENTS: u32 = 1_000;
 /// What is unpacked to show one document: a page's are never neighbours, and tantivy's 16 KiB for each would cost more than the search.
 const STORED_BYTES: usize = 2_048;
 
@@ -115,9 +120,13 @@ impl TextIndex {
     fn over(index: &Index, fields: Fields) -> tantivy::Result<Self> {
         analyzer::register(index.tokenizers());
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        let writer = Mutex::new(index.writer_with_num_threads(1, WRITER_BYTES)?);
+        let writer: IndexWriter = index.writer_with_num_threads(1, WRITER_BYTES)?;
+        let mut merging = LogMergePolicy::default();
+        merging.set_min_num_segments(SEGMENTS_MERGED);
+        merging.set_min_layer_size(SMALL_DOCUMENTS);
+        writer.set_merge_policy(Box::new(merging));
         let shelf = ArcSwap::from_pointee(Shelf::open(&reader)?);
-        Ok(Self { writer, reader, shelf, fields })
+        Ok(Self { writer: Mutex::new(writer), reader, shelf, fields })
     }
 
     /// Adds `document`, in place of the one with the same id. Not found before the next commit.

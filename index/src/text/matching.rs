@@ -28,7 +28,7 @@ const TWO_WRONG: f32 = 10.0;
 /// A word that fewer documents have may itself be the typing error; one that more have is what it says.
 const RARE: u64 = 3;
 /// With a word that no more documents have it is cheaper to look at the distance of each than to read the lists of the cells of a circle.
-const CELLS_ABOVE: u64 = 5_000;
+const CELLS_ABOVE: u64 = 20_000;
 
 /// A word of the query in its four readings.
 #[derive(Clone, Debug, PartialEq, Eq)]

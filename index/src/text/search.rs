@@ -10,7 +10,7 @@ use super::{
 };
 use std::collections::HashMap;
 use tantivy::{
-    DocAddress, Score, TantivyDocument,
+    DocAddress, DocSet, Score, TERMINATED, TantivyDocument,
     query::EnableScoring,
     schema::{Field, Value},
 };
@@ -55,21 +55,18 @@ impl TextIndex {
         for ((ord, segment), columns) in (0..).zip(shelf.searcher.segment_readers()).zip(&shelf.columns) {
             let mut sieve = Sieve { query, has_text: !words.is_empty(), columns, names: Names::default() };
             let mut counts = vec![0_u64; columns.cuisines.len()];
-            let mut failure = None;
-            weight.for_each(segment, &mut |doc, score| {
-                if segment.is_deleted(doc) || failure.is_some() {
-                    return;
+            // Scores are asked for last: most of the work is to find out that a match is elsewhere.
+            let mut scorer = weight.scorer(segment, 1.0)?;
+            let mut doc = scorer.doc();
+            while doc != TERMINATED {
+                if !segment.is_deleted(doc)
+                    && let Some(found) = sieve.pass(DocAddress::new(ord, doc), &mut || scorer.score())?
+                {
+                    columns.cuisines_of(doc).for_each(|cuisine| counts[cuisine] += 1);
+                    matches.found.push(found);
                 }
-                match sieve.pass(DocAddress::new(ord, doc), score) {
-                    Ok(None) => (),
-                    Ok(Some(found)) => {
-                        columns.cuisines_of(doc).for_each(|cuisine| counts[cuisine] += 1);
-                        matches.found.push(found);
-                    }
-                    Err(error) => failure = Some(error),
-                }
-            })?;
-            failure.map_or(Ok(()), Err)?;
+                doc = scorer.advance();
+            }
             matches.counts.push(counts);
         }
         Ok(matches)
@@ -112,14 +109,19 @@ struct Sieve<'a> {
 }
 
 impl Sieve<'_> {
-    fn pass(&mut self, at: DocAddress, score: Score) -> tantivy::Result<Option<Match>> {
+    fn pass(&mut self, at: DocAddress, score: &mut dyn FnMut() -> Score) -> tantivy::Result<Option<Match>> {
         let (query, columns, doc) = (self.query, &self.columns, at.doc_id);
         let rating = columns.rating_milli.first(doc);
         if query.rating_milli_min.is_some_and(|least| rating.is_none_or(|rating| rating < least.into())) {
             return Ok(None);
         }
-        let distance_m = query.near.and_then(|(from, _)| columns.distance_m(doc, from));
         let radius_m = query.near.and_then(|(_, radius_m)| radius_m);
+        if let (Some((from, _)), Some(radius_m)) = (query.near, radius_m)
+            && columns.is_beyond(doc, from, radius_m)
+        {
+            return Ok(None);
+        }
+        let distance_m = query.near.and_then(|(from, _)| columns.distance_m(doc, from));
         if radius_m.is_some_and(|radius_m| distance_m.is_none_or(|distance_m| distance_m > radius_m)) {
             return Ok(None);
         }
@@ -129,7 +131,7 @@ impl Sieve<'_> {
             return Ok(None);
         }
         let popularity = columns.popularity.first(doc).unwrap_or(0);
-        let score = if self.has_text { score + nudge(popularity, distance_m) } else { 0.0 };
+        let score = if self.has_text { score() + nudge(popularity, distance_m) } else { 0.0 };
         let order = match (query.sort, self.has_text, distance_m) {
             (Sort::Relevance, true, _) => descending(score),
             (Sort::Relevance, false, None) => u64::MAX - popularity,
