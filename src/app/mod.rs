@@ -32,9 +32,10 @@ use crate::edge::live::Hub;
 use crate::edge::server::{Listening, ServeError, TlsFiles, listen};
 use crate::edge::{Gate, docs, layers};
 use crate::engine::outbox::Outbox;
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::{Caller, Engine, EngineOptions, Fault, WriteError};
 use crate::money::payments::provider::{Providers, connect};
 use crate::money::sandbox::{Sandbox, SandboxConnector};
+use crate::money::transparency::Publisher;
 use crate::people::People;
 use crate::people::keyring::answers::PersonAnswers;
 use crate::{city, edge, money, ops, people, trade};
@@ -57,6 +58,8 @@ pub struct AppOptions {
     pub tls: Option<TlsFiles>,
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
+    /// The published ledger's name; made from its key if `None`.
+    pub ledger_origin: Option<String>,
 }
 
 impl Default for AppOptions {
@@ -69,6 +72,7 @@ impl Default for AppOptions {
             admin: None,
             tls: None,
             metrics_public: false,
+            ledger_origin: None,
         }
     }
 }
@@ -96,6 +100,8 @@ pub enum StartError {
     ClockBehind(i64),
     #[error("{0}")]
     Keys(String),
+    #[error(transparent)]
+    Ledger(#[from] crate::money::transparency::publisher::OpenError),
     #[error("{0}")]
     Admin(String),
 }
@@ -150,6 +156,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
         return Err(StartError::ClockBehind(behind_ms / 1000));
     }
     people.keyring.check(&*engine.view()).map_err(StartError::Keys)?;
+    let publisher = publish_ledger(&engine, &data, options.ledger_origin.as_deref()).await?;
     let mut providers = Vec::new();
     let mut connector = None;
     let sandbox = if options.sandbox {
@@ -191,6 +198,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
         dispatch,
         hub,
         shelf,
+        publisher,
         metrics_public: options.metrics_public,
         stopping: stopping.clone(),
     };
@@ -223,6 +231,17 @@ fn open_engine(data: &Path, sandbox: bool, people: &People) -> Result<Engine, St
     Ok(Engine::start(Arc::new(RealDisk), &data.join("state"), options, wiring, people.policies.clone())?)
 }
 
+/// Numbers the transfers of an older folder, opens the published ledger and follows the engine with it.
+async fn publish_ledger(engine: &Engine, data: &Path, origin: Option<&str>) -> Result<Arc<Publisher>, StartError> {
+    let numbered = engine.write(&Caller::system("ledger"), "ledger.number", |tx| Ok::<_, Fault>(storage::ledger::number_old(tx)));
+    numbered.await.map_err(|error| match error {
+        WriteError::Refused(fault) | WriteError::Fault(fault) => fault,
+    })?;
+    let publisher = Publisher::open(&data.join("keys"), &data.join("ledger"), origin, &engine.view())?;
+    tokio::spawn(publisher.clone().run(engine.downgrade(), engine.positions()));
+    Ok(publisher)
+}
+
 /// What the routes are made of.
 struct Parts {
     people: People,
@@ -234,13 +253,14 @@ struct Parts {
     dispatch: city::dispatch::Services,
     hub: Arc<Hub>,
     shelf: Arc<Shelf>,
+    publisher: Arc<Publisher>,
     metrics_public: bool,
     stopping: watch::Receiver<bool>,
 }
 
 fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
-    let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, metrics_public, stopping } = parts;
-    let ops = overview::ops(engine, &search, &dispatcher, &hub, metrics_public);
+    let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, publisher, metrics_public, stopping } = parts;
+    let ops = overview::ops(engine, &search, &dispatcher, &hub, &publisher, metrics_public);
     let mut api = OpenApiRouter::new()
         .merge(people::http::routes(people.clone()))
         .merge(city::cities::http::routes())
@@ -253,6 +273,7 @@ fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
         .merge(trade::routes(trade::Services { tracking: tracking.clone(), keyring: people.keyring.clone() }))
         .merge(money::payments::http::routes(providers))
         .merge(money::books::http::routes())
+        .merge(money::transparency::http::routes(publisher.clone()))
         .merge(ops::routes(ops.clone()));
     if let Some(connector) = connector {
         api = api.merge(money::sandbox::http::routes(connector));
@@ -263,6 +284,7 @@ fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
     let router = router
         .merge(docs::routes(&document))
         .merge(ops::health::routes(ops))
+        .merge(money::transparency::http::public(publisher))
         .merge(edge::live::http::routes(edge::live::http::Live { hub, topics, stop: stopping }));
     (router, document)
 }
