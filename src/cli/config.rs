@@ -19,6 +19,15 @@ pub struct Config {
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
     pub storage: Sizes,
+    pub ledger: Option<Ledger>,
+}
+
+/// The published ledger.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// The log's name in its checkpoints, for ever: a host name and a path, without scheme (`city.example/ledger`). Made from the key if absent.
+    pub origin: Option<String>,
 }
 
 /// PEM files.

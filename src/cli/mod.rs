@@ -4,6 +4,7 @@ pub mod admin;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod ledger;
 pub mod replay;
 pub mod serve;
 pub mod verify;
@@ -33,6 +34,9 @@ enum Verb {
     /// Administrators.
     #[command(subcommand)]
     Admin(admin::AdminVerb),
+    /// The verifiable ledger.
+    #[command(subcommand)]
+    Ledger(ledger::LedgerVerb),
     /// Prints the OpenAPI document.
     Openapi,
     /// The configuration file.
@@ -53,6 +57,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Verb::Replay(args) => replay::run(args).await.map_err(|error| error.to_string()),
         Verb::Verify(args) => verify::run(&args).await,
         Verb::Admin(verb) => admin::run(verb).await,
+        Verb::Ledger(verb) => ledger::run(verb).await,
         Verb::Openapi => crate::app::openapi().await.map_err(|error| error.to_string()).and_then(|document| {
             let text = document.to_pretty_json().map_err(|error| error.to_string())?;
             println!("{text}");
