@@ -6,6 +6,7 @@ pub mod config;
 pub mod demo;
 pub mod replay;
 pub mod serve;
+pub mod sim;
 pub mod verify;
 
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ enum Verb {
     /// Administrators.
     #[command(subcommand)]
     Admin(admin::AdminVerb),
+    /// Plays the product on a disk that breaks, under seeds: is anything acknowledged ever lost?
+    Sim(sim::SimArgs),
     /// Prints the OpenAPI document.
     Openapi,
     /// The configuration file.
@@ -53,6 +56,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Verb::Replay(args) => replay::run(args).await.map_err(|error| error.to_string()),
         Verb::Verify(args) => verify::run(&args).await,
         Verb::Admin(verb) => admin::run(verb).await,
+        Verb::Sim(args) => sim::run(&args),
         Verb::Openapi => crate::app::openapi().await.map_err(|error| error.to_string()).and_then(|document| {
             let text = document.to_pretty_json().map_err(|error| error.to_string())?;
             println!("{text}");
