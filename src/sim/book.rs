@@ -207,7 +207,10 @@ impl Book {
                 None => {
                     return Err(format!("request {key} ({act:?}) is done and its answer is not kept: a repeat would do it again").into());
                 }
-                Some(row) if row.seq != told.seq => return Err(format!("request {key} ({act:?}) was done twice").into()),
+                Some(row) if row.seq != told.seq => {
+                    let what = format!("request {key} ({act:?}) was done as command {}, and its answer was kept by {}", told.seq, row.seq);
+                    return Err(what.into());
+                }
                 Some(_) if !is_done => return Err(format!("request {key} ({act:?}) has an answer and was never done").into()),
                 Some(row) if PersonAnswers.open(view, caller, &row.answer.body) != told.body => {
                     return Err(format!("request {key} ({act:?}) is answered differently now").into());

@@ -1,7 +1,7 @@
 //! The city that every seed starts from: built once by commands, folded, and cloned.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use storage::disk::SimDisk;
 use storage::{Id, Options, Store, Timestamp};
@@ -71,13 +71,19 @@ fn options(entropy: [u8; 32]) -> Options {
     Options { segment_bytes: 24 << 10, cache_bytes: 1 << 20, fold_bytes: 48 << 10, log_kept_bytes: 96 << 10, ..Options::with_seed(entropy) }
 }
 
+/// The persons' keys, which follow from a constant. A keyring is found by its id: all towns of a process share one.
+fn people() -> Result<People, String> {
+    static PEOPLE: OnceLock<Result<People, String>> = OnceLock::new();
+    PEOPLE.get_or_init(|| People::in_memory(*b"medina's simulator: keys by seed").map_err(|error| error.to_string())).clone()
+}
+
 impl Town {
     /// Builds the city.
     ///
     /// # Errors
     /// In a sentence: the product does not even start.
     pub fn build() -> Result<Self, String> {
-        let people = People::in_memory(*b"medina's simulator: keys by seed").map_err(|error| error.to_string())?;
+        let people = people()?;
         let disk = SimDisk::new(0);
         let mut town =
             Self { disk, wiring: Arc::new(wire()), people, quarters: Vec::new(), customers: Vec::new(), support: UserId::from_u128(0) };
