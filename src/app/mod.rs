@@ -59,6 +59,36 @@ pub struct AppOptions {
     pub tls: Option<TlsFiles>,
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
+    pub sizes: Sizes,
+}
+
+/// How much memory and disk storage takes, in MiB (`[storage]` in the configuration).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sizes {
+    /// A segment of the log, preallocated; two exist at least.
+    pub segment_mib: u32,
+    /// The cache of the state file's pages.
+    pub cache_mib: u32,
+    /// How much log is kept beyond what recovery needs, for followers.
+    pub log_kept_mib: u32,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { segment_mib: 16, cache_mib: 128, log_kept_mib: 256 }
+    }
+}
+
+impl Sizes {
+    fn options(self, seed: [u8; 32]) -> Options {
+        Options {
+            segment_bytes: u64::from(self.segment_mib.clamp(1, 1024)) << 20,
+            cache_bytes: (self.cache_mib.max(1) as usize) << 20,
+            log_kept_bytes: u64::from(self.log_kept_mib) << 20,
+            ..Options::with_seed(seed)
+        }
+    }
 }
 
 impl Default for AppOptions {
@@ -71,6 +101,7 @@ impl Default for AppOptions {
             admin: None,
             tls: None,
             metrics_public: false,
+            sizes: Sizes::default(),
         }
     }
 }
@@ -146,7 +177,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     let listening = listen(options.listen, options.tls.as_ref()).await?;
     let people = People::open(&data)?;
     let tracking = Arc::new(Tracking::default());
-    let engine = open_engine(&data, options.sandbox, &people)?;
+    let engine = open_engine(&data, options.sandbox, options.sizes, &people)?;
     let behind_ms = engine.view().position().time.ms_since(engine.clock().machine_now());
     if !options.sandbox && behind_ms > CLOCK_BEHIND_MS_MAX {
         return Err(StartError::ClockBehind(behind_ms / 1000));
@@ -178,6 +209,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     engine.background(dispatcher.clone());
     tokio::spawn(dispatcher.clone().run(engine.clone()));
     let shelf = Arc::new(Shelf::open(&data.join("media")).map_err(|error| StartError::Io("the media folder", error))?);
+    ops::scrub::start(&engine).map_err(|error| StartError::Io("the scrubbing thread", error))?;
     let hub = Hub::start(&engine);
     topics::tell_positions(&hub, &tracking, &engine);
     let dispatch = wiring::dispatch_services(&tracking, &desk, &hub);
@@ -214,13 +246,12 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     Ok(App { engine, address, is_tls, admin, search, traffic, stop, server, sandbox, data, _temporary: temporary })
 }
 
-fn open_engine(data: &Path, sandbox: bool, people: &People) -> Result<Engine, StartError> {
+fn open_engine(data: &Path, sandbox: bool, sizes: Sizes, people: &People) -> Result<Engine, StartError> {
     let mut seed = [0; 32];
     aws_lc_rs::rand::fill(&mut seed)
         .map_err(|_| StartError::Io("the operating system's randomness", std::io::Error::other("not available")))?;
     let answers = Arc::new(PersonAnswers);
-    let options =
-        EngineOptions { leading: false, answers, ..EngineOptions::new(Options::with_seed(seed), Arc::new(MachineClock), sandbox) };
+    let options = EngineOptions { leading: false, answers, ..EngineOptions::new(sizes.options(seed), Arc::new(MachineClock), sandbox) };
     let wiring = wiring::wire();
     Ok(Engine::start(Arc::new(RealDisk), &data.join("state"), options, wiring, people.policies.clone())?)
 }

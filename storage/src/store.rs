@@ -91,6 +91,7 @@ impl Views {
 /// The writer's side.
 pub struct Store {
     disk: Arc<dyn Disk>,
+    dir: PathBuf,
     log: Log,
     base: Arc<Base>,
     head: View,
@@ -113,6 +114,10 @@ struct Batch {
 
 /// Rough memory of an entry beyond its bytes: two shared slices and a place in a tree node.
 const ENTRY_OVERHEAD_BYTES: usize = 80;
+
+/// Room for a fold: pages are copied when written and freed after, the file grows in steps, and the next log segment is made beside it.
+const FOLD_ROOM_MIN: u64 = 8 << 20;
+const FOLD_ROOM_PER_BYTE: u64 = 3;
 
 fn state_failed(error: &BaseError) -> LogError {
     LogError::Io { what: "fold into the state file".to_owned(), source: std::io::Error::other(error.to_string()) }
@@ -161,6 +166,7 @@ impl Store {
         let head = View { recent, folding: Layer::new(), base: base.snapshot()?, position: reached };
         Ok(Self {
             disk,
+            dir: dir.to_owned(),
             log,
             base: Arc::new(base),
             published: Views(Arc::new(ArcSwap::from_pointee(head.clone()))),
@@ -294,9 +300,9 @@ impl Store {
         !self.folding && self.recent_bytes >= self.options.fold_bytes
     }
 
-    /// Begins a fold of everything committed so far; `None` if one runs, a batch is open, or there is nothing to fold.
+    /// Begins a fold of everything committed so far; `None` if one runs, a batch is open, there is nothing to fold, or the disk has no room for it.
     pub fn fold_job(&mut self) -> Option<FoldJob> {
-        if self.folding || self.batch.count > 0 || self.head.recent.is_empty() {
+        if self.folding || self.batch.count > 0 || self.head.recent.is_empty() || !self.has_room_to_fold() {
             return None;
         }
         self.folding = true;
@@ -304,6 +310,14 @@ impl Store {
         self.recent_bytes = 0;
         self.publish();
         Some(FoldJob { layer: self.head.folding.clone(), position: self.head.position, base: self.base.clone(), spare: self.log.spare() })
+    }
+
+    /// redb cannot go on after a write that failed, so a fold is not begun where it might: commands wait in memory and in the log, and are refused once that
+    /// is full, until there is room.
+    fn has_room_to_fold(&self) -> bool {
+        let needed = FOLD_ROOM_MIN + FOLD_ROOM_PER_BYTE * self.recent_bytes as u64;
+        // A file system that cannot say is not a full one.
+        self.disk.room(&self.dir).unwrap_or(u64::MAX) >= needed
     }
 
     /// Takes a finished fold over, between batches: readers see the new base, old log segments may go. The returned layer is big: drop it off the
