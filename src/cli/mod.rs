@@ -7,6 +7,7 @@ pub mod demo;
 pub mod ledger;
 pub mod replay;
 pub mod serve;
+pub mod sim;
 pub mod verify;
 
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ enum Verb {
     /// The verifiable ledger.
     #[command(subcommand)]
     Ledger(ledger::LedgerVerb),
+    /// Plays the product on a disk that breaks, under seeds: is anything acknowledged ever lost?
+    Sim(sim::SimArgs),
     /// Prints the OpenAPI document.
     Openapi,
     /// The configuration file.
@@ -58,6 +61,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Verb::Verify(args) => verify::run(&args).await,
         Verb::Admin(verb) => admin::run(verb).await,
         Verb::Ledger(verb) => ledger::run(verb).await,
+        Verb::Sim(args) => sim::run(&args),
         Verb::Openapi => crate::app::openapi().await.map_err(|error| error.to_string()).and_then(|document| {
             let text = document.to_pretty_json().map_err(|error| error.to_string())?;
             println!("{text}");

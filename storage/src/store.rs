@@ -237,6 +237,12 @@ impl Store {
         Ok((last + 1, value))
     }
 
+    /// The open batch as its record will hold it: how many commands, and their change sets. For who checks what a crash made of it.
+    #[must_use]
+    pub fn batch(&self) -> (u32, &[u8]) {
+        (self.batch.count, &self.batch.body)
+    }
+
     /// Bytes of the open batch, for a writer that bounds them.
     #[must_use]
     pub fn batch_bytes(&self) -> usize {
