@@ -14,6 +14,7 @@ use wire::{Answer, Person, Town, Wire, at, fresh_cart, try_send};
 const BINARY: &str = env!("CARGO_BIN_EXE_medina");
 const ADMIN: &str = "admin@medina.test";
 const CLIENTS: usize = 4;
+/// `MEDINA_KILL_ROUNDS=N` plays more.
 const ROUNDS: usize = 6;
 
 /// A served folder; killed, not stopped, when dropped.
@@ -219,7 +220,8 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice() {
         })
         .collect();
     let mut chance = Chance(20_261_121);
-    for _ in 0..ROUNDS {
+    let rounds = std::env::var("MEDINA_KILL_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("a number of rounds"));
+    for _ in 0..rounds {
         // Others are in the middle of their writes when this many are acknowledged.
         for _ in 0..5 + chance.below(120) {
             acknowledgements.recv().await.expect("clients go on");
@@ -236,11 +238,22 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice() {
     for client in clients {
         ended.push(client.await.expect("every write was taken in the end"));
     }
-    assert!(ended.iter().map(|client| client.repeats).sum::<u64>() >= ROUNDS as u64, "the kills hit nobody");
+    assert!(ended.iter().map(|client| client.repeats).sum::<u64>() >= rounds as u64, "the kills hit nobody");
     drop(served);
     let served = Served::start(&data);
     town.wire.base.clone_from(&served.base);
     check(&town, &people, ended).await;
+    // Beside the running server, then without it.
+    verifies(&data);
+    drop(served);
+    verifies(&data);
+}
+
+fn verifies(data: &Path) {
+    let verified = Command::new(BINARY).args(["verify", "--json", "--data"]).arg(data).output().expect("it runs");
+    let said: Value = serde_json::from_slice(&verified.stdout).unwrap_or_else(|_| panic!("{verified:?}"));
+    assert_eq!((verified.status.code(), &said["findings"]), (Some(0), &json!([])), "{said}");
+    assert!(said["tables"]["orders"].as_u64() > Some(0) && said["log"][1] == said["seq"], "{said}");
 }
 
 async fn check(town: &Town, people: &[Person], ended: Vec<Client>) {

@@ -174,3 +174,24 @@ fn table_ids_are_unique() {
     assert!(twice.is_empty(), "{}", twice.join("\n"));
     assert!(ids.len() > 20, "the test found only {} ids: it looks in the wrong place", ids.len());
 }
+
+#[test]
+fn every_table_is_in_the_inventory() {
+    let inventory = fs::read_to_string(root().join("src/app/tables.rs")).expect("the inventory");
+    let missing: Vec<String> = house()
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("src/") || name.starts_with("storage/src/"))
+        .flat_map(|(name, text)| {
+            let tables: Vec<String> = code(&text)
+                .filter_map(|line| {
+                    line.trim().trim_start_matches("pub(crate) ").trim_start_matches("pub ").strip_prefix("static ")?.split_once(": Table<")
+                })
+                .map(|(table, _)| table.to_owned())
+                .collect();
+            tables.into_iter().map(move |table| (name.clone(), table))
+        })
+        .filter(|(_, table)| !inventory.contains(&format!("&{table},")))
+        .map(|(name, table)| format!("{name}: {table}"))
+        .collect();
+    assert!(missing.is_empty(), "`medina verify` would not see these tables; add them to src/app/tables.rs: {missing:?}");
+}

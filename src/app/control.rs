@@ -5,14 +5,17 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use storage::disk::{Disk, RealDisk};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
 use super::AdminCredentials;
+use super::inspection::{self, Inspection};
 use crate::engine::{Caller, Engine, WriteError};
 use crate::people::identity::hashing;
 use crate::people::users::Email;
@@ -24,6 +27,9 @@ use crate::people::{People, admin};
 pub enum Ask {
     #[serde(rename = "admin.create")]
     AdminCreate { email: String },
+    /// Inspect the published state and the log.
+    #[serde(rename = "verify")]
+    Verify,
 }
 
 /// The socket of a data folder.
@@ -66,6 +72,7 @@ pub fn listen(data: &Path, engine: Engine, people: People, mut stop: watch::Rece
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => (),
     }
+    let folder = data.to_owned();
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     tokio::spawn(async move {
@@ -78,7 +85,7 @@ pub fn listen(data: &Path, engine: Engine, people: People, mut stop: watch::Rece
             // The folder is 0700 and the socket 0600; the peer is checked all the same.
             let ours = stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || Some(peer.uid()) == own_uid());
             if ours {
-                tokio::spawn(answer(stream, engine.clone(), people.clone()));
+                tokio::spawn(answer(stream, engine.clone(), people.clone(), folder.clone()));
             }
         }
         let _ = std::fs::remove_file(path);
@@ -91,7 +98,19 @@ fn own_uid() -> Option<u32> {
     std::fs::metadata("/proc/self").ok().map(|own| own.uid())
 }
 
-async fn answer(stream: UnixStream, engine: Engine, people: People) {
+/// Inspects what the running server has published, beside its work.
+async fn verify(engine: &Engine, data: PathBuf) -> Result<Inspection, String> {
+    let view = engine.view();
+    let inspected = tokio::task::spawn_blocking(move || {
+        let mut inspection = inspection::inspect(&view);
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        inspection::read_log(&disk, &data.join("state").join("log"), &view.position(), &mut inspection);
+        inspection
+    });
+    inspected.await.map_err(|error| error.to_string())
+}
+
+async fn answer(stream: UnixStream, engine: Engine, people: People, data: PathBuf) {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     if BufReader::new(read).read_line(&mut line).await.is_err() {
@@ -99,6 +118,7 @@ async fn answer(stream: UnixStream, engine: Engine, people: People) {
     }
     let said = match serde_json::from_str::<Ask>(&line) {
         Ok(Ask::AdminCreate { email }) => create_admin(&engine, &people, &email).await.map(|made| json!(made)),
+        Ok(Ask::Verify) => verify(&engine, data).await.map(|inspection| json!(inspection)),
         Err(error) => Err(format!("this server does not know that verb: {error}")),
     };
     let text = match said {

@@ -5,7 +5,9 @@
 
 pub mod control;
 pub mod folder;
+pub mod inspection;
 pub mod overview;
+pub mod tables;
 pub mod topics;
 pub mod wiring;
 

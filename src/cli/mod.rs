@@ -6,6 +6,7 @@ pub mod config;
 pub mod demo;
 pub mod replay;
 pub mod serve;
+pub mod verify;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,8 @@ enum Verb {
     Demo(demo::DemoArgs),
     /// Plays a real day of meal delivery through the public API.
     Replay(replay::ReplayArgs),
+    /// Says whether a data folder is in order, or exactly what is not and where.
+    Verify(verify::VerifyArgs),
     /// Administrators.
     #[command(subcommand)]
     Admin(admin::AdminVerb),
@@ -48,6 +51,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Verb::Serve(args) => serve::run(args).await,
         Verb::Demo(args) => demo::run(args).await.map_err(|error| error.to_string()),
         Verb::Replay(args) => replay::run(args).await.map_err(|error| error.to_string()),
+        Verb::Verify(args) => verify::run(&args).await,
         Verb::Admin(verb) => admin::run(verb).await,
         Verb::Openapi => crate::app::openapi().await.map_err(|error| error.to_string()).and_then(|document| {
             let text = document.to_pretty_json().map_err(|error| error.to_string())?;

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition};
+use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition};
 
 use crate::disk::{Disk, DiskFile, Open};
 use crate::fault::{Fault, raise};
@@ -121,6 +121,21 @@ impl Base {
         Ok(())
     }
 
+    /// Puts rows (sorted, so that redb appends) into a state under construction, in one commit.
+    pub(crate) fn load(&self, sorted: &[(Key, Value)]) -> Result<(), BaseError> {
+        let write = self.database.begin_write().map_err(redb::Error::from)?;
+        {
+            let mut rows = write.open_table(ROWS).map_err(redb::Error::from)?;
+            let mut sealed = Vec::with_capacity(512);
+            for (key, value) in sorted {
+                seal(key, value, &mut sealed);
+                rows.insert(&key[..], sealed.as_slice()).map_err(redb::Error::from)?;
+            }
+        }
+        write.commit().map_err(redb::Error::from)?;
+        Ok(())
+    }
+
     pub(crate) fn snapshot(&self) -> Result<Snapshot, BaseError> {
         let read = self.database.begin_read().map_err(redb::Error::from)?;
         Ok(Snapshot(Arc::new(read.open_table(ROWS).map_err(redb::Error::from)?)))
@@ -134,10 +149,13 @@ fn seal(key: &[u8], value: &[u8], into: &mut Vec<u8>) {
 }
 
 fn unseal(key: &[u8], sealed: &[u8]) -> Value {
-    match sealed.split_first_chunk::<4>() {
-        Some((crc, value)) if u32::from_le_bytes(*crc) == crc32c::crc32c_append(crc32c::crc32c(key), value) => value.into(),
-        _ => raise(Fault::damaged(key, "its checksum does not match")),
-    }
+    opened(key, sealed).unwrap_or_else(|| raise(Fault::damaged(key, "its checksum does not match"))).into()
+}
+
+/// The value, if its checksum is right.
+fn opened<'a>(key: &[u8], sealed: &'a [u8]) -> Option<&'a [u8]> {
+    let (crc, value) = sealed.split_first_chunk::<4>()?;
+    (u32::from_le_bytes(*crc) == crc32c::crc32c_append(crc32c::crc32c(key), value)).then_some(value)
 }
 
 /// The state as of one fold; holding it keeps its pages.
@@ -145,6 +163,20 @@ fn unseal(key: &[u8], sealed: &[u8]) -> Value {
 pub(crate) struct Snapshot(Arc<ReadOnlyTable<&'static [u8], &'static [u8]>>);
 
 impl Snapshot {
+    /// Shows every entry in the tree's order, with its value if the checksum is right. Returns how many entries the tree says it has.
+    pub(crate) fn walk(&self, each: &mut dyn FnMut(&[u8], Option<&[u8]>)) -> Result<u64, redb::StorageError> {
+        for entry in self.0.iter()? {
+            let (key, sealed) = entry?;
+            each(key.value(), opened(key.value(), sealed.value()));
+        }
+        self.0.len()
+    }
+
+    /// Whether a search by key arrives at an entry.
+    pub(crate) fn finds(&self, key: &[u8]) -> bool {
+        matches!(self.0.get(key), Ok(Some(_)))
+    }
+
     pub(crate) fn get(&self, key: &[u8]) -> Option<Value> {
         match self.0.get(key) {
             Ok(found) => found.map(|guard| unseal(key, guard.value())),

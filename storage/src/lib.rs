@@ -2,18 +2,21 @@
 //! double-entry ledger. It knows no HTTP, no async runtime and no product.
 //!
 //! Reading order: [`disk`] and [`clock`] (the seams), [`log`], [`key`] and [`table`], [`view`] and [`txn`], [`store`] (group commit, fold,
-//! recovery), [`replica`], [`ledger`].
+//! recovery), [`snapshot`], [`replica`], [`ledger`].
 
 pub mod changes;
 pub mod clock;
 pub mod disk;
 pub mod fault;
 pub mod id;
+pub mod integrity;
 pub mod key;
 pub mod ledger;
 pub mod log;
 pub mod random;
 pub mod replica;
+pub mod scrub;
+pub mod snapshot;
 pub mod store;
 pub mod table;
 pub mod txn;

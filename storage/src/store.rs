@@ -70,6 +70,8 @@ impl Options {
 pub enum OpenError {
     #[error("another process uses this data folder ({0}); one folder serves one process")]
     Locked(PathBuf),
+    #[error("{0} holds an unfinished restore: run `medina restore` again into an empty folder")]
+    Unfinished(PathBuf),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -145,6 +147,9 @@ impl Store {
             std::io::ErrorKind::WouldBlock => OpenError::Locked(dir.to_owned()),
             _ => OpenError::Io(error),
         })?;
+        if disk.exists(&dir.join(crate::snapshot::UNFINISHED))? {
+            return Err(OpenError::Unfinished(dir.to_owned()));
+        }
         Self::open_locked(disk, dir, options, lock)
     }
 

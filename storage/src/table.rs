@@ -69,7 +69,7 @@ impl<K: KeyPart, V> Index<K, V> {
         Self { id, name, keys }
     }
 
-    fn entries(&self, key: &K, row: &V) -> Vec<Vec<u8>> {
+    pub(crate) fn entries(&self, key: &K, row: &V) -> Vec<Vec<u8>> {
         let mut keys = IndexKeys { index: self.id, primary: key.to_key(), entries: Vec::new() };
         (self.keys)(key, row, &mut keys);
         keys.entries
@@ -110,6 +110,10 @@ impl<K: KeyPart + 'static, V: Row + 'static> Table<K, V> {
     /// The ids that this table uses: its own and its indexes'.
     pub fn ids(&self) -> impl Iterator<Item = u16> + '_ {
         std::iter::once(self.id).chain(self.indexes.iter().map(|index| index.id))
+    }
+
+    pub(crate) fn indexes(&self) -> &'static [&'static Index<K, V>] {
+        self.indexes
     }
 
     fn raw_key(&self, key: &K) -> Vec<u8> {

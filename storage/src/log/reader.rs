@@ -24,6 +24,14 @@ pub struct LogReader {
 }
 
 impl LogReader {
+    /// The first sequence number that the log in `dir` still has; `None` if it has no segment.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn oldest(disk: &dyn Disk, dir: &Path) -> Result<Option<u64>, LogError> {
+        Ok(segment::list(disk, dir)?.first().copied())
+    }
+
     /// # Errors
     /// [`LogError::Missing`] if the log begins after `from_seq` (it was trimmed) or is not there; otherwise as [`super::Log::open`].
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, from_seq: u64) -> Result<Self, LogError> {

@@ -1,0 +1,70 @@
+//! The house's inventory: every table, so that all of them can be gone through. `tests/tidy.rs` finds the ones that are missing.
+
+use storage::integrity::AnyTable;
+use storage::ledger::{ACCOUNTS, TRANSFERS};
+use storage::replica::epoch::EPOCHS;
+
+use crate::city::catalog::model::{ITEMS, MERCHANTS};
+use crate::city::cities::model::{CITIES, SETTINGS};
+use crate::city::couriers::model::{COURIERS, PRESENCES};
+use crate::city::dispatch::model::{DECISIONS, JOBS, OFFERS};
+use crate::city::media::model::MEDIA;
+use crate::city::tracking::track::TRACKS;
+use crate::engine::attention::ATTENTION;
+use crate::engine::clock::TEST_CLOCK;
+use crate::engine::effect::OUTBOX;
+use crate::engine::event::{EVENTS, EVENTS_KEPT_FROM};
+use crate::engine::idempotency::ONCE;
+use crate::engine::timer::TIMERS;
+use crate::money::payments::model::{INTENTS, REFUNDS};
+use crate::money::payments::notices::SEEN;
+use crate::money::payments::provider::OFFERED;
+use crate::money::settlement::SETTLEMENTS;
+use crate::people::identity::limits::SPENT;
+use crate::people::identity::model::{CODES, FAMILIES, PASSWORDS};
+use crate::people::keyring::ALLOTMENT;
+use crate::people::users::USERS;
+use crate::trade::carts::model::CARTS;
+use crate::trade::orders::record::{ORDER_EVENTS, ORDER_NUMBERS, ORDERS};
+use crate::trade::quotes::model::QUOTES;
+
+/// All tables of the product.
+pub static TABLES: &[&dyn AnyTable] = &[
+    &EPOCHS,
+    &ACCOUNTS,
+    &TRANSFERS,
+    &EVENTS,
+    &EVENTS_KEPT_FROM,
+    &TIMERS,
+    &OUTBOX,
+    &ATTENTION,
+    &ONCE,
+    &TEST_CLOCK,
+    &USERS,
+    &PASSWORDS,
+    &ALLOTMENT,
+    &CODES,
+    &SPENT,
+    &FAMILIES,
+    &INTENTS,
+    &REFUNDS,
+    &SEEN,
+    &OFFERED,
+    &SETTLEMENTS,
+    &CITIES,
+    &SETTINGS,
+    &MERCHANTS,
+    &ITEMS,
+    &MEDIA,
+    &COURIERS,
+    &PRESENCES,
+    &JOBS,
+    &OFFERS,
+    &DECISIONS,
+    &TRACKS,
+    &ORDERS,
+    &ORDER_EVENTS,
+    &ORDER_NUMBERS,
+    &CARTS,
+    &QUOTES,
+];
