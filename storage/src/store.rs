@@ -156,9 +156,6 @@ impl Store {
         if disk.exists(&dir.join(crate::snapshot::UNFINISHED))? {
             return Err(OpenError::Unfinished(dir.to_owned()));
         }
-        if disk.exists(&dir.join(crate::snapshot::UNFINISHED))? {
-            return Err(OpenError::Unfinished(dir.to_owned()));
-        }
         Self::open_locked(disk, dir, options, lock)
     }
 
