@@ -3,6 +3,7 @@
 use storage::integrity::AnyTable;
 use storage::ledger::model::{LEAF_COUNT, LEAVES};
 use storage::ledger::{ACCOUNTS, TRANSFERS};
+use storage::replica::epoch::EPOCHS;
 
 use crate::city::catalog::model::{ITEMS, MERCHANTS};
 use crate::city::cities::model::{CITIES, SETTINGS};
@@ -30,6 +31,7 @@ use crate::trade::quotes::model::QUOTES;
 
 /// All tables of the product.
 pub static TABLES: &[&dyn AnyTable] = &[
+    &EPOCHS,
     &ACCOUNTS,
     &TRANSFERS,
     &LEAVES,

@@ -2,8 +2,9 @@
 //! double-entry ledger. It knows no HTTP, no async runtime and no product.
 //!
 //! Reading order: [`disk`] and [`clock`] (the seams), [`log`], [`key`] and [`table`], [`view`] and [`txn`], [`store`] (group commit, fold,
-//! recovery), [`ledger`].
+//! recovery), [`snapshot`], [`archive`], [`replica`], [`ledger`].
 
+pub mod archive;
 pub mod changes;
 pub mod clock;
 pub mod disk;
@@ -14,7 +15,9 @@ pub mod key;
 pub mod ledger;
 pub mod log;
 pub mod random;
+pub mod replica;
 pub mod scrub;
+pub mod snapshot;
 pub mod store;
 pub mod table;
 pub mod txn;
