@@ -37,6 +37,7 @@ use crate::engine::outbox::Outbox;
 use crate::engine::{Engine, EngineOptions};
 use crate::money::payments::provider::{Providers, connect};
 use crate::money::sandbox::{Sandbox, SandboxConnector};
+use crate::ops::backup::{Backup, BackupConfig};
 use crate::people::People;
 use crate::people::keyring::answers::PersonAnswers;
 use crate::{city, edge, money, ops, people, trade};
@@ -59,6 +60,7 @@ pub struct AppOptions {
     pub tls: Option<TlsFiles>,
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
+    pub backup: BackupConfig,
 }
 
 impl Default for AppOptions {
@@ -71,6 +73,7 @@ impl Default for AppOptions {
             admin: None,
             tls: None,
             metrics_public: false,
+            backup: BackupConfig::default(),
         }
     }
 }
@@ -100,6 +103,8 @@ pub enum StartError {
     Keys(String),
     #[error("{0}")]
     Admin(String),
+    #[error("[backup]: {0}")]
+    Backup(String),
 }
 
 /// An administrator made at the start.
@@ -120,6 +125,7 @@ pub struct App {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     sandbox: Option<Sandbox>,
+    backup: Arc<Backup>,
     data: PathBuf,
     _temporary: Option<TempDir>,
 }
@@ -182,6 +188,8 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     topics::tell_positions(&hub, &tracking, &engine);
     let dispatch = wiring::dispatch_services(&tracking, &desk, &hub);
 
+    let backup = Backup::start(&engine, data.clone(), options.backup, Arc::new(inspection::sentences)).map_err(StartError::Backup)?;
+
     let (stop, stopping) = watch::channel(false);
     let parts = Parts {
         people: people.clone(),
@@ -193,6 +201,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
         dispatch,
         hub,
         shelf,
+        backup: backup.clone(),
         metrics_public: options.metrics_public,
         stopping: stopping.clone(),
     };
@@ -208,10 +217,11 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
         Some(email) => Some(control::create_admin(&engine, &people, email).await.map_err(StartError::Admin)?),
         None => None,
     };
-    control::listen(&data, engine.clone(), people, stopping.clone()).map_err(|error| StartError::Io("the control socket", error))?;
+    control::listen(&data, engine.clone(), people, backup.clone(), stopping.clone())
+        .map_err(|error| StartError::Io("the control socket", error))?;
     let address = listening.address;
     let server = tokio::spawn(Listening::serve(listening, routes, stopping));
-    Ok(App { engine, address, is_tls, admin, search, traffic, stop, server, sandbox, data, _temporary: temporary })
+    Ok(App { engine, address, is_tls, admin, search, traffic, stop, server, sandbox, backup, data, _temporary: temporary })
 }
 
 fn open_engine(data: &Path, sandbox: bool, people: &People) -> Result<Engine, StartError> {
@@ -236,13 +246,15 @@ struct Parts {
     dispatch: city::dispatch::Services,
     hub: Arc<Hub>,
     shelf: Arc<Shelf>,
+    backup: Arc<Backup>,
     metrics_public: bool,
     stopping: watch::Receiver<bool>,
 }
 
 fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
-    let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, metrics_public, stopping } = parts;
-    let ops = overview::ops(engine, &search, &dispatcher, &hub, metrics_public);
+    let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, backup, metrics_public, stopping } =
+        parts;
+    let ops = overview::ops(engine, &search, &dispatcher, &hub, &backup, metrics_public);
     let mut api = OpenApiRouter::new()
         .merge(people::http::routes(people.clone()))
         .merge(city::cities::http::routes())
@@ -316,10 +328,12 @@ impl App {
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         let _ = self.server.await;
-        let (engine, search) = (self.engine, self.search);
+        let (engine, search, backup) = (self.engine, self.search, self.backup);
         let stopped = tokio::task::spawn_blocking(move || {
             search.stop();
             engine.stop();
+            // Nothing is committed any more: the archive can have all of it.
+            backup.finish();
         });
         if let Err(error) = stopped.await {
             tracing::error!(%error, "the end was not orderly; the log holds everything");

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 
+use crate::ops::backup::BackupConfig;
+
 /// Everything that can be configured; a misspelt key is an error.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -16,6 +18,7 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
+    pub backup: BackupConfig,
 }
 
 /// PEM files.

@@ -4,8 +4,11 @@ pub mod admin;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod outbox;
 pub mod replay;
+pub mod restore;
 pub mod serve;
+pub mod snapshot;
 pub mod verify;
 
 use std::process::ExitCode;
@@ -33,6 +36,13 @@ enum Verb {
     /// Administrators.
     #[command(subcommand)]
     Admin(admin::AdminVerb),
+    /// Takes a snapshot, also while the server runs.
+    Snapshot(snapshot::SnapshotArgs),
+    /// Builds a data folder from a copy, or proves that a copy can be restored (--verify).
+    Restore(restore::RestoreArgs),
+    /// What goes to the outside.
+    #[command(subcommand)]
+    Outbox(outbox::OutboxVerb),
     /// Prints the OpenAPI document.
     Openapi,
     /// The configuration file.
@@ -53,6 +63,9 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Verb::Replay(args) => replay::run(args).await.map_err(|error| error.to_string()),
         Verb::Verify(args) => verify::run(&args).await,
         Verb::Admin(verb) => admin::run(verb).await,
+        Verb::Snapshot(args) => snapshot::run(args).await,
+        Verb::Restore(args) => restore::run(args).await,
+        Verb::Outbox(verb) => outbox::run(verb).await,
         Verb::Openapi => crate::app::openapi().await.map_err(|error| error.to_string()).and_then(|document| {
             let text = document.to_pretty_json().map_err(|error| error.to_string())?;
             println!("{text}");
