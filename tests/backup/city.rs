@@ -4,18 +4,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use medina::app::{self, App, AppOptions, inspection};
+use medina::app::control::{self, Ask};
+use medina::app::{self, App, AppOptions};
+use medina::engine::effect::OUTBOX;
+use medina::ops::backup::BackupConfig;
 use medina::ops::backup::config::S3;
-use medina::ops::backup::restore::drill;
-use medina::ops::backup::{BackupConfig, Destination};
 use serde_json::{Value, json};
 use storage::archive::Goal;
 use storage::disk::RealDisk;
 use storage::log::LogReader;
-use storage::{Hash, Position};
+use storage::{Hash, Position, changes};
 
 use super::wire::{Person, Town, Wire, send};
-use super::{blocking, folder, restored, to};
+use super::{folder, restored, to};
 
 pub const ADMIN: &str = "admin@medina.test";
 const BINARY: &str = env!("CARGO_BIN_EXE_medina");
@@ -49,13 +50,27 @@ pub async fn archived(town: &Town, app: &App, seq: u64) {
     }
 }
 
-/// Orders and pays by card; the place in the log at which the provider has yet to be asked.
-async fn paid(town: &Town, who: &Person) -> (u64, u64) {
+/// Orders and pays by card.
+async fn pay(town: &Town, who: &Person) {
     let quote = town.quote(who).await;
     let order = town.wire.write(&who.token, "POST /v1/orders", &json!({ "quote_id": quote, "payment_method": "card" })).await.is(201);
     let intent = order.body["payment"]["intent_id"].as_str().expect("an intent").to_owned();
     let confirm = format!("POST /v1/payments/intents/{intent}/confirm");
-    town.wire.write(&who.token, &confirm, &json!({ "token": "tok_ok" })).await.seq()
+    town.wire.write(&who.token, &confirm, &json!({ "token": "tok_ok" })).await.is(200);
+}
+
+/// The newest command that wrote an effect: then the provider had yet to be asked.
+fn asked(data: &Path, first: u64) -> u64 {
+    let mut log = LogReader::open(Arc::new(RealDisk), &data.join("state/log"), first).expect("the log is there");
+    let mut found = None;
+    while let Some(record) = log.next().expect("a healthy log") {
+        for (seq, changes) in (record.first_seq..).zip(changes::decode(&record.body, record.count).expect("changes")) {
+            if changes.iter().any(|(key, change)| key.starts_with(&OUTBOX.id.to_be_bytes()) && change.is_some()) {
+                found = Some(seq);
+            }
+        }
+    }
+    found.expect("an effect was written")
 }
 
 async fn outbox(town: &Town) -> Value {
@@ -82,7 +97,7 @@ async fn every_moment_can_be_restored_and_a_copy_sends_nothing() {
             archived(&town, &app, marks[3].0.seq).await;
         }
     }
-    let (_, unsent) = paid(&town, &ama).await;
+    pay(&town, &ama).await;
     advance(&town, 5).await;
     let end = mark(&app).0.seq;
     archived(&town, &app, end).await;
@@ -117,6 +132,7 @@ async fn every_moment_can_be_restored_and_a_copy_sends_nothing() {
     let beyond = restored(&folder(&away), S3::default(), None, goal(Some(last.0.seq + 1)), &temporary.path().join("no"), &data).await;
     assert!(beyond.as_ref().is_err_and(|why| why.contains("leads only to")), "{beyond:?}");
 
+    let unsent = asked(&data, marks[0].0.seq + 1);
     // A copy of the moment when a payment had been asked for and not been sent.
     let copy = temporary.path().join("unsent");
     restored(&folder(&away), S3::default(), None, goal(Some(unsent)), &copy, &data).await.expect("it restores");
@@ -169,6 +185,9 @@ async fn two_histories_share_an_archive() {
     let town = found(&app).await;
     let ama = town.customer("+233200000001").await;
     let fork = mark(&app).0.seq;
+    archived(&town, &app, fork).await;
+    town.order(&ama).await;
+    let fork = mark(&app).0.seq;
     for _ in 0..4 {
         town.order(&ama).await;
     }
@@ -199,7 +218,15 @@ async fn a_drill_proves_a_copy_or_says_what_is_wrong() {
     let app = start(&data, to(&folder(&away))).await;
     let town = found(&app).await;
     let ama = town.customer("+233200000001").await;
+    archived(&town, &app, mark(&app).0.seq).await;
     town.order(&ama).await;
+    // The running server's own drill, beside its work.
+    let drilled = control::ask(&data, &Ask::RestoreDrill).await.expect("it restores").expect("a server runs");
+    assert_eq!(drilled["findings"], json!([]), "{drilled}");
+    let overview = town.wire.get(&town.admin.token, "/v1/ops/overview").await.is(200);
+    assert_eq!(overview.body["backup"]["drill"]["ok"], true, "{}", overview.text);
+    assert!(town.wire.get("", "/metrics").await.is(200).text.contains("medina_restore_drill_ok 1"));
+    assert!(!data.join("drill").exists(), "nothing is left");
     app.stop().await;
     let verify = |scratch: PathBuf| {
         let mut command = Command::new(BINARY);
@@ -223,15 +250,6 @@ async fn a_drill_proves_a_copy_or_says_what_is_wrong() {
         assert!(!bad.status.success() || file.ends_with("manifest.json"), "{}: {bad:?}", file.display());
         std::fs::write(&file, whole).expect("written");
     }
-    // Beside a running server, in its own process.
-    let app = start(&data, to(&folder(&away))).await;
-    let (from, scratch) = (folder(&away), data.join("drill"));
-    let drilled = blocking(move |runtime| {
-        let from = Destination::open(&from, &S3::default(), false, runtime)?;
-        drill(&from, &scratch, Goal::default(), &inspection::sentences, &|_, _| ())
-    });
-    assert_eq!(drilled.await.expect("it restores").findings, Vec::<String>::new());
-    app.stop().await;
 }
 
 fn pieces(folder: &Path) -> Vec<PathBuf> {
