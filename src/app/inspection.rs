@@ -109,7 +109,7 @@ fn strangers(view: &View, inspection: &mut Inspection) {
         let stranger = storage::fault::catch(|| view.scan_raw(&id.to_key(), &to.to_key(), Direction::Forward).next().map(|(key, _)| key));
         match stranger {
             Ok(Some(key)) => {
-                inspection.find("tables", format!("table {} is not one that this binary knows", u16::from_be_bytes([key[0], key[1]])))
+                inspection.find("tables", format!("table {} is not one that this binary knows", u16::from_be_bytes([key[0], key[1]])));
             }
             Ok(None) => (),
             Err(fault) => inspection.find("tables", fault.to_string()),

@@ -7,17 +7,20 @@ pub mod control;
 pub mod folder;
 pub mod inspection;
 pub mod overview;
+pub mod sizes;
 pub mod tables;
 pub mod topics;
 pub mod wiring;
+
+pub use sizes::Sizes;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
+use storage::MachineClock;
 use storage::disk::RealDisk;
-use storage::{MachineClock, Options};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -34,10 +37,11 @@ use crate::edge::live::Hub;
 use crate::edge::server::{Listening, ServeError, TlsFiles, listen};
 use crate::edge::{Gate, docs, layers};
 use crate::engine::outbox::Outbox;
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::{Caller, Engine, EngineOptions, Fault, WriteError};
 use crate::money::payments::provider::{Providers, connect};
 use crate::money::sandbox::{Sandbox, SandboxConnector};
 use crate::ops::backup::{Backup, BackupConfig};
+use crate::money::transparency::Publisher;
 use crate::people::People;
 use crate::people::keyring::answers::PersonAnswers;
 use crate::{city, edge, money, ops, people, trade};
@@ -61,6 +65,9 @@ pub struct AppOptions {
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
     pub backup: BackupConfig,
+    pub sizes: Sizes,
+    /// The published ledger's name; made from its key if `None`.
+    pub ledger_origin: Option<String>,
 }
 
 impl Default for AppOptions {
@@ -74,6 +81,8 @@ impl Default for AppOptions {
             tls: None,
             metrics_public: false,
             backup: BackupConfig::default(),
+            sizes: Sizes::default(),
+            ledger_origin: None,
         }
     }
 }
@@ -101,6 +110,8 @@ pub enum StartError {
     ClockBehind(i64),
     #[error("{0}")]
     Keys(String),
+    #[error(transparent)]
+    Ledger(#[from] crate::money::transparency::publisher::OpenError),
     #[error("{0}")]
     Admin(String),
     #[error("[backup]: {0}")]
@@ -152,12 +163,13 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     let listening = listen(options.listen, options.tls.as_ref()).await?;
     let people = People::open(&data)?;
     let tracking = Arc::new(Tracking::default());
-    let engine = open_engine(&data, options.sandbox, &people)?;
+    let engine = open_engine(&data, options.sandbox, options.sizes, &people)?;
     let behind_ms = engine.view().position().time.ms_since(engine.clock().machine_now());
     if !options.sandbox && behind_ms > CLOCK_BEHIND_MS_MAX {
         return Err(StartError::ClockBehind(behind_ms / 1000));
     }
     people.keyring.check(&*engine.view()).map_err(StartError::Keys)?;
+    let publisher = publish_ledger(&engine, &data, options.ledger_origin.as_deref()).await?;
     let mut providers = Vec::new();
     let mut connector = None;
     let sandbox = if options.sandbox {
@@ -184,6 +196,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     engine.background(dispatcher.clone());
     tokio::spawn(dispatcher.clone().run(engine.clone()));
     let shelf = Arc::new(Shelf::open(&data.join("media")).map_err(|error| StartError::Io("the media folder", error))?);
+    ops::scrub::start(&engine).map_err(|error| StartError::Io("the scrubbing thread", error))?;
     let hub = Hub::start(&engine);
     topics::tell_positions(&hub, &tracking, &engine);
     let dispatch = wiring::dispatch_services(&tracking, &desk, &hub);
@@ -202,6 +215,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
         hub,
         shelf,
         backup: backup.clone(),
+        publisher,
         metrics_public: options.metrics_public,
         stopping: stopping.clone(),
     };
@@ -224,15 +238,25 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     Ok(App { engine, address, is_tls, admin, search, traffic, stop, server, sandbox, backup, data, _temporary: temporary })
 }
 
-fn open_engine(data: &Path, sandbox: bool, people: &People) -> Result<Engine, StartError> {
+fn open_engine(data: &Path, sandbox: bool, sizes: Sizes, people: &People) -> Result<Engine, StartError> {
     let mut seed = [0; 32];
     aws_lc_rs::rand::fill(&mut seed)
         .map_err(|_| StartError::Io("the operating system's randomness", std::io::Error::other("not available")))?;
     let answers = Arc::new(PersonAnswers);
-    let options =
-        EngineOptions { leading: false, answers, ..EngineOptions::new(Options::with_seed(seed), Arc::new(MachineClock), sandbox) };
+    let options = EngineOptions { leading: false, answers, ..EngineOptions::new(sizes.options(seed), Arc::new(MachineClock), sandbox) };
     let wiring = wiring::wire();
     Ok(Engine::start(Arc::new(RealDisk), &data.join("state"), options, wiring, people.policies.clone())?)
+}
+
+/// Numbers the transfers of an older folder, opens the published ledger and follows the engine with it.
+async fn publish_ledger(engine: &Engine, data: &Path, origin: Option<&str>) -> Result<Arc<Publisher>, StartError> {
+    let numbered = engine.write(&Caller::system("ledger"), "ledger.number", |tx| Ok::<_, Fault>(storage::ledger::number_old(tx)));
+    numbered.await.map_err(|error| match error {
+        WriteError::Refused(fault) | WriteError::Fault(fault) => fault,
+    })?;
+    let publisher = Publisher::open(&data.join("keys"), &data.join("ledger"), origin, &engine.view())?;
+    tokio::spawn(publisher.clone().run(engine.downgrade(), engine.positions()));
+    Ok(publisher)
 }
 
 /// What the routes are made of.
@@ -247,14 +271,15 @@ struct Parts {
     hub: Arc<Hub>,
     shelf: Arc<Shelf>,
     backup: Arc<Backup>,
+    publisher: Arc<Publisher>,
     metrics_public: bool,
     stopping: watch::Receiver<bool>,
 }
 
 fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
-    let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, backup, metrics_public, stopping } =
+    let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, backup, publisher, metrics_public, stopping } =
         parts;
-    let ops = overview::ops(engine, &search, &dispatcher, &hub, &backup, metrics_public);
+    let ops = overview::ops(engine, &search, &dispatcher, &hub, &backup, &publisher, metrics_public);
     let mut api = OpenApiRouter::new()
         .merge(people::http::routes(people.clone()))
         .merge(city::cities::http::routes())
@@ -267,6 +292,7 @@ fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
         .merge(trade::routes(trade::Services { tracking: tracking.clone(), keyring: people.keyring.clone() }))
         .merge(money::payments::http::routes(providers))
         .merge(money::books::http::routes())
+        .merge(money::transparency::http::routes(publisher.clone()))
         .merge(ops::routes(ops.clone()));
     if let Some(connector) = connector {
         api = api.merge(money::sandbox::http::routes(connector));
@@ -277,6 +303,7 @@ fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
     let router = router
         .merge(docs::routes(&document))
         .merge(ops::health::routes(ops))
+        .merge(money::transparency::http::public(publisher))
         .merge(edge::live::http::routes(edge::live::http::Live { hub, topics, stop: stopping }));
     (router, document)
 }

@@ -12,6 +12,7 @@ use crate::city::dispatch::Dispatcher;
 use crate::city::search::Search;
 use crate::edge::live::Hub;
 use crate::engine::Engine;
+use crate::money::transparency::Publisher;
 use crate::ops::backup::Backup;
 use crate::ops::{Figures, Ops, Readiness, Section};
 use crate::trade::orders::record::ORDERS;
@@ -23,6 +24,7 @@ pub(super) fn ops(
     dispatcher: &Arc<Dispatcher>,
     hub: &Arc<Hub>,
     backup: &Arc<Backup>,
+    publisher: &Arc<Publisher>,
     metrics_public: bool,
 ) -> Ops {
     let orders: Section = Arc::new(|view: &View| {
@@ -72,6 +74,13 @@ pub(super) fn ops(
         let search = search.clone();
         Arc::new(move || if search.is_ready() { Ok(()) } else { Err("the search index is catching up".to_owned()) })
     };
+    let ledger: Section = {
+        let publisher = publisher.clone();
+        Arc::new(move |view: &View| {
+            let published = publisher.head().map(|head| head.size);
+            json!({ "transfers": storage::ledger::leaf_count(view), "published": published, "halted": publisher.halted() })
+        })
+    };
     Ops {
         sections: vec![
             ("orders", orders),
@@ -80,6 +89,7 @@ pub(super) fn ops(
             ("dispatch_decision_us", decisions),
             ("live", live),
             ("backup", copies),
+            ("ledger", ledger),
         ],
         readiness: vec![("search", searchable)],
         figures: vec![figures],

@@ -1,6 +1,7 @@
 //! The house's inventory: every table, so that all of them can be gone through. `tests/tidy.rs` finds the ones that are missing.
 
 use storage::integrity::AnyTable;
+use storage::ledger::model::{LEAF_COUNT, LEAVES};
 use storage::ledger::{ACCOUNTS, TRANSFERS};
 use storage::replica::epoch::EPOCHS;
 
@@ -34,6 +35,8 @@ pub static TABLES: &[&dyn AnyTable] = &[
     &EPOCHS,
     &ACCOUNTS,
     &TRANSFERS,
+    &LEAVES,
+    &LEAF_COUNT,
     &EVENTS,
     &EVENTS_KEPT_FROM,
     &TIMERS,

@@ -5,10 +5,12 @@ pub mod client;
 pub mod config;
 pub mod demo;
 pub mod outbox;
+pub mod ledger;
 pub mod replay;
 pub mod restore;
 pub mod serve;
 pub mod snapshot;
+pub mod sim;
 pub mod verify;
 
 use std::process::ExitCode;
@@ -43,6 +45,11 @@ enum Verb {
     /// What goes to the outside.
     #[command(subcommand)]
     Outbox(outbox::OutboxVerb),
+    /// The verifiable ledger.
+    #[command(subcommand)]
+    Ledger(ledger::LedgerVerb),
+    /// Plays the product on a disk that breaks, under seeds: is anything acknowledged ever lost?
+    Sim(sim::SimArgs),
     /// Prints the OpenAPI document.
     Openapi,
     /// The configuration file.
@@ -66,6 +73,8 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Verb::Snapshot(args) => snapshot::run(args).await,
         Verb::Restore(args) => restore::run(args).await,
         Verb::Outbox(verb) => outbox::run(verb).await,
+        Verb::Ledger(verb) => ledger::run(verb).await,
+        Verb::Sim(args) => sim::run(&args),
         Verb::Openapi => crate::app::openapi().await.map_err(|error| error.to_string()).and_then(|document| {
             let text = document.to_pretty_json().map_err(|error| error.to_string())?;
             println!("{text}");

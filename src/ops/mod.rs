@@ -1,12 +1,14 @@
 //! Operation: is it alive, is it ready, what does it do, what waits for a person.
 //!
-//! Reading order: [`health`] (probes and figures), [`overview`], [`outbox`] (what could not be sent), [`clock`] (the sandbox's time).
+//! Reading order: [`health`] (probes and figures), [`overview`], [`outbox`] (what could not be sent), [`clock`] (the sandbox's time), [`scrub`] (is
+//! the state undamaged).
 
 pub mod backup;
 pub mod clock;
 pub mod health;
 pub mod outbox;
 pub mod overview;
+pub mod scrub;
 
 use std::sync::Arc;
 

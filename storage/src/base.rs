@@ -164,7 +164,7 @@ pub(crate) struct Snapshot(Arc<ReadOnlyTable<&'static [u8], &'static [u8]>>);
 
 impl Snapshot {
     /// Shows every entry in the tree's order, with its value if the checksum is right. Returns how many entries the tree says it has.
-    pub(crate) fn walk(&self, each: &mut dyn FnMut(&[u8], Option<&[u8]>)) -> Result<u64, redb::StorageError> {
+    pub(crate) fn walk(&self, mut each: impl FnMut(&[u8], Option<&[u8]>)) -> Result<u64, redb::StorageError> {
         for entry in self.0.iter()? {
             let (key, sealed) = entry?;
             each(key.value(), opened(key.value(), sealed.value()));

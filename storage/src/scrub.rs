@@ -21,9 +21,16 @@ pub struct Scrub {
     pub damage: Vec<String>,
     /// All places that are damaged.
     pub damaged: u64,
+    /// Whether the tree itself is damaged, not only values: a reader could be told "not there" of something that is.
+    pub misleads: bool,
 }
 
 impl Scrub {
+    fn misled(&mut self, what: String) {
+        self.misleads = true;
+        self.found(what);
+    }
+
     fn found(&mut self, what: String) {
         self.damaged += 1;
         if self.damage.len() < LISTED_MAX {
@@ -44,31 +51,31 @@ pub fn scrub(view: &View) -> Scrub {
     let mut scrub = Scrub::default();
     let base = view.base.clone();
     if let Err(fault) = catch(|| walk(&base, &mut scrub)) {
-        scrub.found(fault.to_string());
+        scrub.misled(fault.to_string());
     }
     scrub
 }
 
 fn walk(base: &Snapshot, scrub: &mut Scrub) {
     let mut before: Vec<u8> = Vec::new();
-    let walked = base.walk(&mut |key, value| {
+    let walked = base.walk(|key, value| {
         scrub.rows += 1;
         if !before.is_empty() && before.as_slice() >= key {
-            scrub.found(Fault::damaged(key, "it stands out of order").to_string());
+            scrub.misled(Fault::damaged(key, "it stands out of order").to_string());
         }
         before.clear();
         before.extend_from_slice(key);
         if value.is_none() {
             scrub.found(Fault::damaged(key, "its checksum does not match").to_string());
         } else if !base.finds(key) {
-            scrub.found(Fault::damaged(key, "it is there but cannot be found by its key").to_string());
+            scrub.misled(Fault::damaged(key, "it is there but cannot be found by its key").to_string());
         }
     });
     match walked {
-        Err(why) => scrub.found(format!("the state file cannot be read to its end: {why}")),
+        Err(why) => scrub.misled(format!("the state file cannot be read to its end: {why}")),
         Ok(counted) if counted != scrub.rows => {
             let rows = scrub.rows;
-            scrub.found(format!("the state file counts {counted} entries and {rows} can be reached"));
+            scrub.misled(format!("the state file counts {counted} entries and {rows} can be reached"));
         }
         Ok(_) => (),
     }

@@ -137,6 +137,10 @@ struct Batch {
 /// Rough memory of an entry beyond its bytes: two shared slices and a place in a tree node.
 const ENTRY_OVERHEAD_BYTES: usize = 80;
 
+/// Room for a fold: pages are copied when written and freed after, the file grows in steps, and the next log segment is made beside it.
+const FOLD_ROOM_MIN: u64 = 8 << 20;
+const FOLD_ROOM_PER_BYTE: u64 = 3;
+
 fn state_failed(error: &BaseError) -> LogError {
     LogError::Io { what: "fold into the state file".to_owned(), source: std::io::Error::other(error.to_string()) }
 }
@@ -272,6 +276,12 @@ impl Store {
         Ok((last + 1, value))
     }
 
+    /// The open batch as its record will hold it: how many commands, and their change sets. For who checks what a crash made of it.
+    #[must_use]
+    pub fn batch(&self) -> (u32, &[u8]) {
+        (self.batch.count, &self.batch.body)
+    }
+
     /// Bytes of the open batch, for a writer that bounds them.
     #[must_use]
     pub fn batch_bytes(&self) -> usize {
@@ -312,15 +322,23 @@ impl Store {
         !self.folding && self.recent_bytes >= self.options.fold_bytes
     }
 
-    /// Begins a fold of everything published so far; `None` if one runs, a batch is open, or there is nothing to fold. What is not published may yet be
+    /// Begins a fold of everything published so far; `None` if one runs, a batch is open, there is nothing to fold, or the disk has no room for it. What is not published may yet be
     /// taken back by a new leader, so it stays out of the state file.
     pub fn fold_job(&mut self) -> Option<FoldJob> {
-        if self.folding || self.batch.count > 0 {
+        if self.folding || self.batch.count > 0 || !self.has_room_to_fold() {
             return None;
         }
         let (layer, position) = self.layer_to_fold()?;
         self.folding = true;
         Some(FoldJob { layer, position, base: self.base.clone(), spare: self.log.spare() })
+    }
+
+    /// redb cannot go on after a write that failed, so a fold is not begun where it might: commands wait in memory and in the log, and are refused once that
+    /// is full, until there is room.
+    fn has_room_to_fold(&self) -> bool {
+        let needed = FOLD_ROOM_MIN + FOLD_ROOM_PER_BYTE * self.recent_bytes as u64;
+        // A file system that cannot say is not a full one.
+        self.disk.room(&self.dir).unwrap_or(u64::MAX) >= needed
     }
 
     /// Takes a finished fold over, between batches: readers see the new base, old log segments may go. The returned layer is big: drop it off the

@@ -62,3 +62,19 @@ fn a_failed_sync_is_never_forgiven() {
     let fatal = store.commit().expect_err("the sync failed");
     assert!(!store.forget_batch(&fatal), "an unknown batch must not be called refused");
 }
+
+#[test]
+fn a_fold_waits_for_room() {
+    let disk = SimDisk::new(3);
+    let mut store = open(&disk);
+    put(&mut store, 1);
+    store.commit().expect("the disk is well");
+    disk.say_room(1 << 20);
+    assert!(store.fold_job().is_none(), "redb could not go on after a write without room");
+    put(&mut store, 2);
+    store.commit().expect("the log goes on");
+    disk.say_room(1 << 30);
+    let done = store.fold_job().expect("there is room again").run().expect("the disk is well");
+    drop(store.finish_fold(done).expect("segments may go"));
+    assert_eq!(keys(&store), [1, 2]);
+}

@@ -1,29 +1,34 @@
-//! How text becomes words. One segmentation for all, so that the same word has the same number in each of the three readings:
+//! How text becomes words. One segmentation for all, so that the same word has the same number in each of the four readings:
 //!
 //! | reading | `L'Entrecôtes d’Été` | `والكُتُب` |
 //! | --- | --- | --- |
 //! | exact: lower case | entrecôtes été | والكتب |
 //! | folded: without accents | entrecotes ete | والكتب |
-//! | stemmed: folded, without endings (English, light Arabic) | entrecot ete | كتب |
+//! | stemmed: folded, without endings (English, careful Arabic) | entrecot ete | كتب |
+//! | broad: folded, without endings (light French, eager Arabic) | entrecot ete | كتب |
+//!
+//! A menu mixes languages within a line, and nobody says which: every text is read in every way, and a question finds it in any.
 //!
 //! A change here changes what is in the index: raise [`REVISION`], and existing indexes are built anew.
 
+use super::stem::{Eagerness, arabic, french};
 use tantivy::tokenizer::{
-    AsciiFoldingFilter, Language, LowerCaser, Stemmer, TextAnalyzer, Token, TokenStream, Tokenizer, TokenizerManager,
+    AsciiFoldingFilter, Language, LowerCaser, Stemmer, TextAnalyzer, Token, TokenFilter, TokenStream, Tokenizer, TokenizerManager,
 };
 
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 /// Longer "words" are noise.
 const WORD_BYTES_MAX: usize = 80;
 /// French articles, pronouns and conjunctions before an apostrophe.
 const ELISIONS: [&str; 14] = ["l", "d", "j", "m", "t", "s", "n", "c", "qu", "jusqu", "lorsqu", "puisqu", "quoiqu", "presqu"];
 
-/// One of the three ways to read a text.
+/// One of the four ways to read a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     Exact,
     Folded,
     Stemmed,
+    Broad,
 }
 
 /// A word of a text and where it stands there, in bytes.
@@ -35,7 +40,7 @@ pub(super) struct Word {
 }
 
 impl Reading {
-    const ALL: [Self; 3] = [Self::Exact, Self::Folded, Self::Stemmed];
+    const ALL: [Self; 4] = [Self::Exact, Self::Folded, Self::Stemmed, Self::Broad];
 
     /// The name under which the schema refers to it; part of the schema on disk.
     pub(super) fn name(self) -> String {
@@ -43,16 +48,23 @@ impl Reading {
             Self::Exact => "exact",
             Self::Folded => "folded",
             Self::Stemmed => "stemmed",
+            Self::Broad => "broad",
         };
         format!("medina.{reading}.{REVISION}")
     }
 
     fn analyzer(self) -> TextAnalyzer {
-        let words = TextAnalyzer::builder(Words { stem: self == Self::Stemmed }).filter(LowerCaser);
+        let arabic = match self {
+            Self::Exact | Self::Folded => None,
+            Self::Stemmed => Some(Eagerness::Careful),
+            Self::Broad => Some(Eagerness::Eager),
+        };
+        let words = TextAnalyzer::builder(Words { arabic }).filter(LowerCaser);
         match self {
             Self::Exact => words.build(),
             Self::Folded => words.filter(AsciiFoldingFilter).build(),
             Self::Stemmed => words.filter(AsciiFoldingFilter).filter(Stemmer::new(Language::English)).build(),
+            Self::Broad => words.filter(AsciiFoldingFilter).filter(French).build(),
         }
     }
 
@@ -77,7 +89,8 @@ pub(super) fn register(tokenizers: &TokenizerManager) {
 /// Cuts a text into words; accents that stand alone and Arabic vowel signs vanish, Arabic letters that are written for each other become one.
 #[derive(Clone)]
 struct Words {
-    stem: bool,
+    /// How its Arabic words are stemmed; the other languages are, once they are folded.
+    arabic: Option<Eagerness>,
 }
 
 struct WordStream {
@@ -101,8 +114,8 @@ impl Tokenizer for Words {
             }
             let (from, to) = without_elision(text, from, to);
             let mut word: String = text[from..to].chars().filter_map(letter).collect();
-            if self.stem {
-                word = arabic_stem(&word).to_owned();
+            if let Some(eagerness) = self.arabic {
+                word = arabic(&word, eagerness).to_owned();
             }
             if !word.is_empty() && word.len() <= WORD_BYTES_MAX {
                 let position = words.len();
@@ -124,6 +137,50 @@ impl TokenStream for WordStream {
 
     fn token_mut(&mut self) -> &mut Token {
         &mut self.token
+    }
+}
+
+/// French words without their endings.
+#[derive(Clone)]
+struct French;
+
+#[derive(Clone)]
+struct FrenchWords<T>(T);
+
+struct FrenchStream<T>(T);
+
+impl TokenFilter for French {
+    type Tokenizer<T: Tokenizer> = FrenchWords<T>;
+
+    fn transform<T: Tokenizer>(self, words: T) -> FrenchWords<T> {
+        FrenchWords(words)
+    }
+}
+
+impl<T: Tokenizer> Tokenizer for FrenchWords<T> {
+    type TokenStream<'a> = FrenchStream<T::TokenStream<'a>>;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> Self::TokenStream<'a> {
+        FrenchStream(self.0.token_stream(text))
+    }
+}
+
+impl<T: TokenStream> TokenStream for FrenchStream<T> {
+    fn advance(&mut self) -> bool {
+        let has_more = self.0.advance();
+        if has_more {
+            let token = self.0.token_mut();
+            token.text = french(&token.text);
+        }
+        has_more
+    }
+
+    fn token(&self) -> &Token {
+        self.0.token()
+    }
+
+    fn token_mut(&mut self) -> &mut Token {
+        self.0.token_mut()
     }
 }
 
@@ -164,28 +221,6 @@ fn without_elision(text: &str, from: usize, to: usize) -> (usize, usize) {
     }
 }
 
-/// Takes article, conjunction and endings off an Arabic word, as long as enough of it remains; others pass.
-///
-/// Source: Larkey, Ballesteros, Connell, "Light Stemming for Arabic Information Retrieval" (light10).
-fn arabic_stem(word: &str) -> &str {
-    const PREFIXES: [&str; 7] = ["وال", "بال", "كال", "فال", "ال", "لل", "و"];
-    const SUFFIXES: [&str; 10] = ["ها", "ان", "ات", "ون", "ين", "يه", "يت", "ه", "ي", "ت"];
-    if !word.starts_with(|c| matches!(c, '\u{620}'..='\u{64a}')) {
-        return word;
-    }
-    let long_enough = |rest: &str, least: usize| rest.chars().count() >= least;
-    let least = |prefix: &str| if prefix == "و" { 3 } else { 2 };
-    let mut stem =
-        PREFIXES.iter().find_map(|prefix| word.strip_prefix(prefix).filter(|rest| long_enough(rest, least(prefix)))).unwrap_or(word);
-    for suffix in SUFFIXES {
-        // "ت" and "يت" are what "ة" and "ية" become before a pronoun; a bare "ت" at the end is a letter of the root too often.
-        if let Some(rest) = stem.strip_suffix(suffix).filter(|rest| !matches!(suffix, "ت" | "يت") && long_enough(rest, 2)) {
-            stem = rest;
-        }
-    }
-    stem
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,7 +232,7 @@ mod tests {
 
     #[test]
     fn words() {
-        use Reading::{Exact, Folded, Stemmed};
+        use Reading::{Broad, Exact, Folded, Stemmed};
         for (reading, text, expected) in [
             (Exact, "L'Entrecôte d’Été", "entrecôte été"),
             (Folded, "L'Entrecôte d’Été", "entrecote ete"),
@@ -210,6 +245,8 @@ mod tests {
             (Stemmed, "والكُتُب كتب الكتب", "كتب كتب كتب"),
             (Stemmed, "مطاعم المطاعم قهوة وقهوة", "مطاعم مطاعم قهو قهو"),
             (Folded, "日本 寿司", "日本 寿司"),
+            (Broad, "L'Huile d’olive, jusqu'aux Chevaux grillés", "huil oliv aux cheval gril"),
+            (Broad, "بدجاج والكُتُب", "دجاج كتب"),
         ] {
             check(reading, text, expected);
         }
@@ -222,6 +259,7 @@ mod tests {
             let spans = |reading: Reading| reading.words(text).into_iter().map(|word| (word.from, word.to)).collect::<Vec<_>>();
             assert_eq!(spans(Reading::Exact), spans(Reading::Folded), "{text}");
             assert_eq!(spans(Reading::Exact), spans(Reading::Stemmed), "{text}");
+            assert_eq!(spans(Reading::Exact), spans(Reading::Broad), "{text}");
         }
     }
 }

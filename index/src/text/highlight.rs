@@ -5,16 +5,17 @@ use std::ops::Range;
 
 /// Byte ranges of the words of `name` that are asked for; of a word that is only begun, the whole.
 pub(super) fn highlight(name: &str, asked: &[Asked]) -> Vec<Range<usize>> {
-    let words = Reading::Folded.words(name).into_iter().zip(Reading::Stemmed.words(name));
+    let words = Reading::Folded.words(name).into_iter().zip(Reading::Stemmed.words(name)).zip(Reading::Broad.words(name));
     words
-        .filter(|(folded, stem)| asked.iter().any(|asked| matches(asked, &folded.text, &stem.text)))
-        .map(|(folded, _)| folded.from..folded.to)
+        .filter(|((folded, stem), broad)| asked.iter().any(|asked| matches(asked, &folded.text, &stem.text, &broad.text)))
+        .map(|((folded, _), _)| folded.from..folded.to)
         .collect()
 }
 
-fn matches(asked: &Asked, folded: &str, stem: &str) -> bool {
+fn matches(asked: &Asked, folded: &str, stem: &str, broad: &str) -> bool {
     asked.folded == folded
         || asked.stem == stem
+        || asked.broad == broad
         || (asked.may_go_on() && folded.starts_with(&asked.folded))
         || is_similar(&asked.folded, folded, asked.typos().into(), false)
         || is_similar(&asked.folded, folded, asked.typos_begun().into(), true)

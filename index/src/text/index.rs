@@ -2,21 +2,30 @@
 
 use super::{
     analyzer,
+    columns::Shelf,
     model::Document,
     schema::{Fields, schema},
 };
+use arc_swap::ArcSwap;
 use std::{
     fs, io,
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tantivy::{
-    Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyError,
+    Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyError,
     directory::{Directory, INDEX_WRITER_LOCK, MmapDirectory, error::LockError},
+    indexer::LogMergePolicy,
 };
 
-/// tantivy refuses less per thread.
-const WRITER_BYTES: usize = 15_000_000;
+/// What the writer collects before it must write a segment. Every segment costs a search as much again as the whole index in one, so a rebuild of a city's
+/// catalogue should end in few. Taken only as it fills.
+const WRITER_BYTES: usize = 60_000_000;
+/// So many segments of one size become one; smaller than this they are all of one size.
+const SEGMENTS_MERGED: usize = 4;
+const SMALL_DOCUMENTS: u32 = 1_000;
+/// What is unpacked to show one document: a page's are never neighbours, and tantivy's 16 KiB for each would cost more than the search.
+const STORED_BYTES: usize = 2_048;
 
 /// How far the index has followed the log: everything up to here is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +59,7 @@ pub enum TextError {
 pub struct TextIndex {
     writer: Mutex<IndexWriter>,
     reader: IndexReader,
+    shelf: ArcSwap<Shelf>,
     fields: Fields,
 }
 
@@ -102,13 +112,21 @@ impl TextIndex {
             }
         }
         let (schema, fields) = schema();
-        Ok(Self::over(&Index::create_in_dir(dir, schema)?, fields)?)
+        let settings = IndexSettings { docstore_blocksize: STORED_BYTES, ..IndexSettings::default() };
+        let index = Index::builder().schema(schema).settings(settings).create_in_dir(dir)?;
+        Ok(Self::over(&index, fields)?)
     }
 
     fn over(index: &Index, fields: Fields) -> tantivy::Result<Self> {
         analyzer::register(index.tokenizers());
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        Ok(Self { writer: Mutex::new(index.writer_with_num_threads(1, WRITER_BYTES)?), reader, fields })
+        let writer: IndexWriter = index.writer_with_num_threads(1, WRITER_BYTES)?;
+        let mut merging = LogMergePolicy::default();
+        merging.set_min_num_segments(SEGMENTS_MERGED);
+        merging.set_min_layer_size(SMALL_DOCUMENTS);
+        writer.set_merge_policy(Box::new(merging));
+        let shelf = ArcSwap::from_pointee(Shelf::open(&reader)?);
+        Ok(Self { writer: Mutex::new(writer), reader, shelf, fields })
     }
 
     /// Adds `document`, in place of the one with the same id. Not found before the next commit.
@@ -146,13 +164,14 @@ impl TextIndex {
         commit.set_payload(&at.text());
         commit.commit()?;
         self.reader.reload()?;
+        self.shelf.store(Arc::new(Shelf::open(&self.reader)?));
         Ok(())
     }
 
     /// How many documents the last commit holds.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.reader.searcher().num_docs()
+        self.shelf.load().searcher.num_docs()
     }
 
     #[must_use]
@@ -160,8 +179,8 @@ impl TextIndex {
         self.len() == 0
     }
 
-    pub(super) fn searcher(&self) -> Searcher {
-        self.reader.searcher()
+    pub(super) fn shelf(&self) -> Arc<Shelf> {
+        self.shelf.load_full()
     }
 
     pub(super) fn fields(&self) -> &Fields {

@@ -2,30 +2,41 @@
 //!
 //! Up to [`NAME_WORDS_MAX`] words are a name that somebody looks for: every word has to match, if need be with a typo, and the last one
 //! may be unfinished. Each word earns points by how it matched, in steps so high that no text statistic lifts a
-//! lesser match above a better one: as written, begun, one letter wrong, two letters wrong. More words are a sentence: BM25 alone sorts.
+//! lesser match above a better one: as written, of the same stem in the broad reading, begun, one letter wrong, two letters wrong. More words are a
+//! sentence: BM25 alone sorts, of the words that say something.
+//!
+//! Letters are taken for wrong only in words that hardly occur as written, and in all of them where nothing else is found: who writes "burger" in a
+//! city of burgers means it, and pays no time for guesses.
 
-use super::{analyzer::Reading, cells, model::Query, schema::Fields};
+use super::{analyzer::Reading, cells, function_words::is_function_word, model::Query, schema::Fields, similar::Similar};
 use tantivy::{
-    Term,
-    query::{AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, FuzzyTermQuery, Occur, Query as Matches, TermQuery},
-    schema::{Field, IndexRecordOption},
+    Searcher, Term,
+    query::{AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, Occur, Query as Matches, TermQuery},
+    schema::IndexRecordOption,
 };
 
 pub(super) const NAME_WORDS_MAX: usize = 4;
 const WORDS_MAX: usize = 64;
 
 /// Points of one word. BM25 with our boosts stays below 200 for a word, and four words of one step below one of the next.
-const AS_WRITTEN: f32 = 10_000.0;
+const AS_WRITTEN: f32 = 25_000.0;
+const ALIKE: f32 = 5_000.0;
 const BEGUN: f32 = 1_000.0;
 const ONE_WRONG: f32 = 100.0;
 const TWO_WRONG: f32 = 10.0;
 
-/// A word of the query in its three readings.
+/// A word that fewer documents have may itself be the typing error; one that more have is what it says.
+const RARE: u64 = 3;
+/// With a word that no more documents have it is cheaper to look at the distance of each than to read the lists of the cells of a circle.
+const CELLS_ABOVE: u64 = 20_000;
+
+/// A word of the query in its four readings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     pub exact: String,
     pub folded: String,
     pub stem: String,
+    pub broad: String,
     /// Whether it is the last word, which may go on.
     pub is_open: bool,
 }
@@ -50,6 +61,12 @@ impl Asked {
         }
     }
 
+    /// How many documents have it, or another word of its stem.
+    fn documents(&self, fields: &Fields, searcher: &Searcher) -> tantivy::Result<u64> {
+        let stems = searcher.doc_freq(&Term::from_field_text(fields.stems, &self.stem))?;
+        Ok(stems.max(searcher.doc_freq(&Term::from_field_text(fields.broad, &self.broad))?))
+    }
+
     /// One letter begins too much.
     pub(super) fn may_go_on(&self) -> bool {
         self.is_open && self.folded.chars().nth(1).is_some()
@@ -58,14 +75,21 @@ impl Asked {
 
 /// The words that are asked for.
 pub(super) fn asked(text: &str) -> Vec<Asked> {
-    let readings = [Reading::Exact, Reading::Folded, Reading::Stemmed].map(|reading| reading.words(text));
-    let [exact, folded, stems] = readings;
+    let readings = [Reading::Exact, Reading::Folded, Reading::Stemmed, Reading::Broad].map(|reading| reading.words(text));
+    let [exact, folded, stems, broads] = readings;
     let mut words: Vec<Asked> = exact
         .into_iter()
         .zip(folded)
         .zip(stems)
+        .zip(broads)
         .take(WORDS_MAX)
-        .map(|((exact, folded), stem)| Asked { exact: exact.text, folded: folded.text, stem: stem.text, is_open: false })
+        .map(|(((exact, folded), stem), broad)| Asked {
+            exact: exact.text,
+            folded: folded.text,
+            stem: stem.text,
+            broad: broad.text,
+            is_open: false,
+        })
         .collect();
     // A space after the last word says that it is complete.
     if let Some(last) = words.last_mut().filter(|_| !text.ends_with(char::is_whitespace)) {
@@ -74,10 +98,24 @@ pub(super) fn asked(text: &str) -> Vec<Asked> {
     words
 }
 
+/// Which words may be taken for others that look like them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Only those that hardly occur as they are written.
+    Strict,
+    /// All.
+    Forgiving,
+}
+
 /// The whole query; scores are points and BM25 of the words, the filters add nothing.
-pub(super) fn query(fields: &Fields, words: &[Asked], query: &Query<'_>) -> Box<dyn Matches> {
+pub(super) fn query(
+    fields: &Fields,
+    searcher: &Searcher,
+    words: &[Asked],
+    patience: Patience,
+    query: &Query<'_>,
+) -> tantivy::Result<Box<dyn Matches>> {
     let mut all: Vec<Box<dyn Matches>> = Vec::new();
-    let term = |term| Box::new(TermQuery::new(term, IndexRecordOption::Basic)) as Box<dyn Matches>;
     let mut only = |filter| all.push(Box::new(ConstScoreQuery::new(filter, 0.0)));
     if let Some(kind) = query.kind {
         only(term(Term::from_field_u64(fields.kind, kind.code())));
@@ -88,43 +126,46 @@ pub(super) fn query(fields: &Fields, words: &[Asked], query: &Query<'_>) -> Box<
     if let Some(cuisine) = query.cuisine {
         only(term(Term::from_field_text(fields.cuisine, cuisine)));
     }
-    if let Some(cells) = query.near.and_then(|(point, radius_m)| cells::covering(point, radius_m?)) {
+    let is_name = !words.is_empty() && words.len() <= NAME_WORDS_MAX;
+    let known = words.iter().map(|word| word.documents(fields, searcher)).collect::<tantivy::Result<Vec<u64>>>()?;
+    let is_selective = is_name && known.iter().any(|documents| *documents <= CELLS_ABOVE);
+    if !is_selective && let Some(cells) = query.near.and_then(|(point, radius_m)| cells::covering(point, radius_m?)) {
         only(Box::new(BooleanQuery::union(cells.into_iter().map(|cell| term(Term::from_field_u64(fields.cell, cell))).collect())));
     }
-    match words {
-        [] => (),
-        name if name.len() <= NAME_WORDS_MAX => {
-            all.extend(name.iter().map(|word| name_word(fields, word)));
+    if is_name {
+        for (word, documents) in words.iter().zip(known) {
+            let is_forgiven = patience == Patience::Forgiving || documents < RARE;
+            all.push(name_word(fields, word, is_forgiven)?);
         }
-        sentence => all.push(Box::new(BooleanQuery::union(sentence.iter().map(|word| as_written(fields, word)).collect()))),
+    } else if !words.is_empty() {
+        let says_something = |word: &&Asked| !is_function_word(&word.folded);
+        let telling: Vec<&Asked> = words.iter().filter(says_something).collect();
+        let words = if telling.is_empty() { words.iter().collect() } else { telling };
+        all.push(Box::new(BooleanQuery::union(words.into_iter().flat_map(|word| in_sentence(fields, word)).collect())));
     }
-    if all.is_empty() { Box::new(AllQuery) } else { Box::new(BooleanQuery::intersection(all)) }
+    Ok(if all.is_empty() { Box::new(AllQuery) } else { Box::new(BooleanQuery::intersection(all)) })
 }
 
-fn name_word(fields: &Fields, word: &Asked) -> Box<dyn Matches> {
-    let mut ways: Vec<Box<dyn Matches>> = vec![
-        as_written(fields, word),
-        Box::new(ConstScoreQuery::new(
-            Box::new(BooleanQuery::union(written_in(fields, word).map(|(term, _)| matching(term)).collect())),
-            AS_WRITTEN,
-        )),
+/// A word of a name: some way has to lead to it, and then how well it is written counts, too. The second part is looked at in matches only.
+fn name_word(fields: &Fields, word: &Asked, is_forgiven: bool) -> tantivy::Result<Box<dyn Matches>> {
+    // Words that are equal in any other reading have equal stems: this is everything as written.
+    let mut ways: Vec<(Box<dyn Matches>, f32)> = vec![
+        (term(Term::from_field_text(fields.stems, &word.stem)), AS_WRITTEN),
+        (term(Term::from_field_text(fields.broad, &word.broad)), ALIKE),
     ];
     let folded = [fields.name_folded, fields.labels];
-    let mut way = |points, similar: &dyn Fn(Term) -> FuzzyTermQuery| {
-        let of = |field: Field| Box::new(similar(Term::from_field_text(field, &word.folded))) as Box<dyn Matches>;
-        ways.push(Box::new(ConstScoreQuery::new(Box::new(BooleanQuery::union(folded.map(of).into())), points)));
-    };
     if word.may_go_on() {
-        way(BEGUN, &|term| FuzzyTermQuery::new_prefix(term, 0, true));
+        ways.push((Box::new(Similar::new(&folded, &word.folded, 0, true)?), BEGUN));
     }
-    for (wrong, points) in [(1, ONE_WRONG), (2, TWO_WRONG)].into_iter().filter(|(wrong, _)| *wrong <= word.typos()) {
-        if wrong <= word.typos_begun() {
-            way(points, &|term| FuzzyTermQuery::new_prefix(term, wrong, true));
-        } else {
-            way(points, &|term| FuzzyTermQuery::new(term, wrong, true));
-        }
+    let most = if is_forgiven { word.typos() } else { 0 };
+    for (wrong, points) in [(1, ONE_WRONG), (2, TWO_WRONG)].into_iter().filter(|(wrong, _)| *wrong <= most) {
+        ways.push((Box::new(Similar::new(&folded, &word.folded, wrong, wrong <= word.typos_begun())?), points));
     }
-    Box::new(BooleanQuery::new(ways.into_iter().map(|way| (Occur::Should, way)).collect()))
+    let ways = ways.into_iter().map(|(way, points)| Box::new(ConstScoreQuery::new(way, points)) as Box<dyn Matches>).collect();
+    Ok(Box::new(BooleanQuery::new(vec![
+        (Occur::Must, Box::new(BooleanQuery::union(ways)) as Box<dyn Matches>),
+        (Occur::Should, as_written(fields, word)),
+    ])))
 }
 
 /// Where a word counts how much.
@@ -136,6 +177,18 @@ fn written_in(fields: &Fields, word: &Asked) -> impl Iterator<Item = (Term, f32)
         (Term::from_field_text(fields.stems, &word.stem), 1.0),
     ]
     .into_iter()
+}
+
+/// A word of a sentence, the score of all of it together being the sum: all that was written counts, and the name once more.
+fn in_sentence(fields: &Fields, word: &Asked) -> [Box<dyn Matches>; 2] {
+    let boosted = |field, text, boost| Box::new(BoostQuery::new(matching(Term::from_field_text(field, text)), boost)) as Box<dyn Matches>;
+    let anywhere = vec![boosted(fields.stems, &word.stem, 1.0), boosted(fields.broad, &word.broad, 0.7)];
+    let in_name = boosted(fields.name_folded, &word.folded, 0.5);
+    [Box::new(DisjunctionMaxQuery::new(anywhere)), in_name]
+}
+
+fn term(term: Term) -> Box<dyn Matches> {
+    Box::new(TermQuery::new(term, IndexRecordOption::Basic))
 }
 
 fn matching(term: Term) -> Box<dyn Matches> {

@@ -82,7 +82,8 @@ pub struct Query<'a> {
     pub offset: usize,
     /// At most so many hits; 0 means totals and facets only.
     pub limit: usize,
-    /// The caller's own condition, such as "open now". Asked once per match, in no particular order, before anything is counted.
+    /// The caller's own condition, such as "open now". Asked for each match, in no particular order, before anything is counted; again where typing errors
+    /// are looked for because nothing was found.
     pub accept: Option<&'a dyn Fn(&Found<'_>) -> bool>,
 }
 

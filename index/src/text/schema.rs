@@ -37,6 +37,8 @@ pub(super) struct Fields {
     pub labels: Field,
     /// Everything that was written about it, stemmed.
     pub stems: Field,
+    /// The same in the broad reading.
+    pub broad: Field,
     pub lat: Field,
     pub lon: Field,
     pub rating_milli: Field,
@@ -67,6 +69,7 @@ pub(super) fn schema() -> (Schema, Fields) {
         name_folded: schema.add_text_field("name_folded", text(Reading::Folded)),
         labels: schema.add_text_field("labels", text(Reading::Folded)),
         stems: schema.add_text_field("stems", text(Reading::Stemmed)),
+        broad: schema.add_text_field("broad", text(Reading::Broad)),
         lat: schema.add_f64_field(fast::LAT, number()),
         lon: schema.add_f64_field(fast::LON, number()),
         rating_milli: schema.add_u64_field(fast::RATING, number()),
@@ -93,7 +96,10 @@ impl Fields {
         row.add_text(self.name_folded, &document.name);
         let labels = || [&document.category].into_iter().chain(&document.tags).chain(&document.cuisines);
         labels().for_each(|label| row.add_text(self.labels, label));
-        [&document.name, &document.description].into_iter().chain(labels()).for_each(|part| row.add_text(self.stems, part));
+        [&document.name, &document.description].into_iter().chain(labels()).for_each(|part| {
+            row.add_text(self.stems, part);
+            row.add_text(self.broad, part);
+        });
         document.cuisines.iter().for_each(|cuisine| row.add_text(self.cuisine, cuisine));
         row.add_f64(self.lat, document.point.lat());
         row.add_f64(self.lon, document.point.lon());

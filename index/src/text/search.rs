@@ -2,16 +2,15 @@
 
 use super::{
     TextIndex,
+    columns::{Columns, Names, Shelf},
     highlight::highlight,
-    matching::{Asked, NAME_WORDS_MAX, asked, query as compiled},
-    model::{Cursor, Found, Hit, Kind, Page, Query, SearchError, Sort},
-    schema::{Fields, fast},
+    matching::{Asked, NAME_WORDS_MAX, Patience, asked, query as compiled},
+    model::{Cursor, Hit, Page, Query, SearchError, Sort},
+    schema::Fields,
 };
-use crate::geo::{Point, distance_m};
 use std::collections::HashMap;
 use tantivy::{
-    DocAddress, DocId, Score, Searcher, SegmentReader, TantivyDocument,
-    columnar::{Column, StrColumn},
+    DocAddress, DocSet, Score, TERMINATED, TantivyDocument,
     query::EnableScoring,
     schema::{Field, Value},
 };
@@ -22,55 +21,6 @@ struct Match {
     at: DocAddress,
     score: Score,
     distance_m: Option<f64>,
-}
-
-/// The fast fields of a segment.
-struct Columns {
-    id: Option<StrColumn>,
-    merchant_id: Option<StrColumn>,
-    cuisine: Option<StrColumn>,
-    kind: Column<u64>,
-    lat: Column<f64>,
-    lon: Column<f64>,
-    rating_milli: Column<u64>,
-    price_minor: Column<i64>,
-    popularity: Column<u64>,
-    tie: Column<u64>,
-}
-
-impl Columns {
-    fn open(segment: &SegmentReader) -> tantivy::Result<Self> {
-        let columns = segment.fast_fields();
-        Ok(Self {
-            id: columns.str(fast::ID)?,
-            merchant_id: columns.str(fast::MERCHANT)?,
-            cuisine: columns.str(fast::CUISINE)?,
-            kind: columns.u64(fast::KIND)?,
-            lat: columns.f64(fast::LAT)?,
-            lon: columns.f64(fast::LON)?,
-            rating_milli: columns.u64(fast::RATING)?,
-            price_minor: columns.i64(fast::PRICE)?,
-            popularity: columns.u64(fast::POPULARITY)?,
-            tie: columns.u64(fast::TIE)?,
-        })
-    }
-
-    fn kind(&self, doc: DocId) -> Kind {
-        self.kind.first(doc).and_then(Kind::from_code).expect("every row has a kind of ours")
-    }
-
-    fn distance_m(&self, doc: DocId, from: Point) -> Option<f64> {
-        let point = Point::new(self.lat.first(doc)?, self.lon.first(doc)?).expect("rows are made of valid points");
-        Some(distance_m(from, point))
-    }
-}
-
-fn text_of(column: Option<&StrColumn>, doc: DocId, text: &mut String) -> tantivy::Result<bool> {
-    text.clear();
-    match column.and_then(|column| Some((column, column.term_ords(doc).next()?))) {
-        Some((column, ord)) => Ok(column.ord_to_str(ord, text)?),
-        None => Ok(false),
-    }
 }
 
 impl TextIndex {
@@ -84,88 +34,104 @@ impl TextIndex {
             return Err(SearchError::NoPoint);
         }
         let words = query.text.map(asked).unwrap_or_default();
-        let searcher = self.searcher();
-        let weight = compiled(self.fields(), &words, query).weight(EnableScoring::enabled_from_searcher(&searcher))?;
-        let mut matches = Vec::new();
-        let mut cuisines: HashMap<String, u64> = HashMap::new();
-        for (ord, segment) in (0..).zip(searcher.segment_readers()) {
-            let mut sieve = Sieve {
-                query,
-                has_text: !words.is_empty(),
-                columns: Columns::open(segment)?,
-                id: String::new(),
-                merchant_id: String::new(),
-            };
-            let mut counts = vec![0_u64; sieve.columns.cuisine.as_ref().map_or(0, |column| column.num_terms())];
-            let mut failure = None;
-            weight.for_each(segment, &mut |doc, score| {
-                if segment.is_deleted(doc) || failure.is_some() {
-                    return;
-                }
-                match sieve.pass(DocAddress::new(ord, doc), score) {
-                    Ok(None) => (),
-                    Ok(Some(found)) => {
-                        sieve
-                            .columns
-                            .cuisine
-                            .iter()
-                            .flat_map(|column| column.term_ords(doc))
-                            .for_each(|cuisine| counts[cuisine as usize] += 1);
-                        matches.push(found);
-                    }
-                    Err(error) => failure = Some(error),
-                }
-            })?;
-            failure.map_or(Ok(()), Err)?;
-            for (count, cuisine) in counts.into_iter().zip(0..).filter(|(count, _)| *count > 0) {
-                let mut name = String::new();
-                if let Some(column) = &sieve.columns.cuisine {
-                    column.ord_to_str(cuisine, &mut name).map_err(tantivy::TantivyError::from)?;
-                }
-                *cuisines.entry(name).or_default() += count;
-            }
+        let shelf = self.shelf();
+        let mut matches = self.matches(&shelf, &words, Patience::Strict, query)?;
+        if matches.found.is_empty() && may_forgive(&words) {
+            matches = self.matches(&shelf, &words, Patience::Forgiving, query)?;
         }
-        let mut cuisines: Vec<(String, u64)> = cuisines.into_iter().collect();
-        cuisines.sort_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then_with(|| a.cmp(b)));
-        let total = matches.len() as u64;
-        let (page, has_more) = cut(matches, query);
-        let hits = page.iter().map(|found| hit(&searcher, self.fields(), found, &words)).collect::<Result<Vec<Hit>, SearchError>>()?;
+        let cuisines = matches.cuisines(&shelf);
+        let total = matches.found.len() as u64;
+        let (page, has_more) = cut(matches.found, query);
+        let hit = |found: &Match| hit(&shelf, self.fields(), found, &words);
+        let hits = page.iter().map(hit).collect::<Result<Vec<Hit>, SearchError>>()?;
         let next = hits.last().filter(|_| has_more).map(|hit| hit.cursor);
         Ok(Page { hits, cuisines, total, next })
     }
+
+    fn matches(&self, shelf: &Shelf, words: &[Asked], patience: Patience, query: &Query<'_>) -> Result<Matches, SearchError> {
+        let compiled = compiled(self.fields(), &shelf.searcher, words, patience, query)?;
+        let weight = compiled.weight(EnableScoring::enabled_from_searcher(&shelf.searcher))?;
+        let mut matches = Matches::default();
+        for ((ord, segment), columns) in (0..).zip(shelf.searcher.segment_readers()).zip(&shelf.columns) {
+            let mut sieve = Sieve { query, has_text: !words.is_empty(), columns, names: Names::default() };
+            let mut counts = vec![0_u64; columns.cuisines.len()];
+            // Scores are asked for last: most of the work is to find out that a match is elsewhere.
+            let mut scorer = weight.scorer(segment, 1.0)?;
+            let mut doc = scorer.doc();
+            while doc != TERMINATED {
+                if !segment.is_deleted(doc)
+                    && let Some(found) = sieve.pass(DocAddress::new(ord, doc), &mut || scorer.score())?
+                {
+                    columns.cuisines_of(doc).for_each(|cuisine| counts[cuisine] += 1);
+                    matches.found.push(found);
+                }
+                doc = scorer.advance();
+            }
+            matches.counts.push(counts);
+        }
+        Ok(matches)
+    }
+}
+
+/// What matches, and how often each segment's cuisines occur in it.
+#[derive(Default)]
+struct Matches {
+    found: Vec<Match>,
+    counts: Vec<Vec<u64>>,
+}
+
+impl Matches {
+    /// The cuisines by name, the most frequent first.
+    fn cuisines(&self, shelf: &Shelf) -> Vec<(String, u64)> {
+        let mut cuisines: HashMap<&str, u64> = HashMap::new();
+        for (columns, counts) in shelf.columns.iter().zip(&self.counts) {
+            for (count, name) in counts.iter().zip(&columns.cuisines).filter(|(count, _)| **count > 0) {
+                *cuisines.entry(name).or_default() += count;
+            }
+        }
+        let mut cuisines: Vec<(String, u64)> = cuisines.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+        cuisines.sort_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then_with(|| a.cmp(b)));
+        cuisines
+    }
+}
+
+/// Whether forgiveness could find more.
+fn may_forgive(words: &[Asked]) -> bool {
+    words.len() <= NAME_WORDS_MAX && words.iter().any(|word| word.typos() > 0)
 }
 
 /// Decides which matches of a segment count, and where they stand.
 struct Sieve<'a> {
     query: &'a Query<'a>,
     has_text: bool,
-    columns: Columns,
-    id: String,
-    merchant_id: String,
+    columns: &'a Columns,
+    names: Names,
 }
 
 impl Sieve<'_> {
-    fn pass(&mut self, at: DocAddress, score: Score) -> tantivy::Result<Option<Match>> {
+    fn pass(&mut self, at: DocAddress, score: &mut dyn FnMut() -> Score) -> tantivy::Result<Option<Match>> {
         let (query, columns, doc) = (self.query, &self.columns, at.doc_id);
         let rating = columns.rating_milli.first(doc);
         if query.rating_milli_min.is_some_and(|least| rating.is_none_or(|rating| rating < least.into())) {
             return Ok(None);
         }
-        let distance_m = query.near.and_then(|(from, _)| columns.distance_m(doc, from));
         let radius_m = query.near.and_then(|(_, radius_m)| radius_m);
+        if let (Some((from, _)), Some(radius_m)) = (query.near, radius_m)
+            && columns.is_beyond(doc, from, radius_m)
+        {
+            return Ok(None);
+        }
+        let distance_m = query.near.and_then(|(from, _)| columns.distance_m(doc, from));
         if radius_m.is_some_and(|radius_m| distance_m.is_none_or(|distance_m| distance_m > radius_m)) {
             return Ok(None);
         }
-        if let Some(accept) = query.accept {
-            text_of(columns.id.as_ref(), doc, &mut self.id)?;
-            let has_merchant = text_of(columns.merchant_id.as_ref(), doc, &mut self.merchant_id)?;
-            let merchant_id = has_merchant.then_some(self.merchant_id.as_str());
-            if !accept(&Found { kind: columns.kind(doc), id: &self.id, merchant_id }) {
-                return Ok(None);
-            }
+        if let Some(accept) = query.accept
+            && !columns.is_accepted(doc, &mut self.names, accept)?
+        {
+            return Ok(None);
         }
         let popularity = columns.popularity.first(doc).unwrap_or(0);
-        let score = if self.has_text { score + nudge(popularity, distance_m) } else { 0.0 };
+        let score = if self.has_text { score() + nudge(popularity, distance_m) } else { 0.0 };
         let order = match (query.sort, self.has_text, distance_m) {
             (Sort::Relevance, true, _) => descending(score),
             (Sort::Relevance, false, None) => u64::MAX - popularity,
@@ -210,9 +176,9 @@ fn cut(mut matches: Vec<Match>, query: &Query<'_>) -> (Vec<Match>, bool) {
     (matches, has_more)
 }
 
-fn hit(searcher: &Searcher, fields: &Fields, found: &Match, words: &[Asked]) -> Result<Hit, SearchError> {
-    let columns = Columns::open(searcher.segment_reader(found.at.segment_ord))?;
-    let row: TantivyDocument = searcher.doc(found.at)?;
+fn hit(shelf: &Shelf, fields: &Fields, found: &Match, words: &[Asked]) -> Result<Hit, SearchError> {
+    let columns = &shelf.columns[found.at.segment_ord as usize];
+    let row: TantivyDocument = shelf.searcher.doc(found.at)?;
     let text = |field: Field| row.get_first(field).and_then(|value| value.as_str().map(str::to_owned));
     let name = text(fields.name).unwrap_or_default();
     let doc = found.at.doc_id;

@@ -46,6 +46,8 @@ pub trait Disk: Send + Sync + 'static {
     /// [`io::ErrorKind::WouldBlock`] while another holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;
     fn exists(&self, path: &Path) -> io::Result<bool>;
+    /// Bytes that may still be written to the file system of `dir`. Others write there too: a hint, not a promise.
+    fn room(&self, dir: &Path) -> io::Result<u64>;
 }
 
 /// An open file. Offsets and lengths are in bytes.

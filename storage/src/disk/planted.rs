@@ -25,6 +25,20 @@ pub enum Bug {
     BatchTwice,
 }
 
+impl Bug {
+    /// Every one.
+    pub const ALL: [Self; 8] = [
+        Self::FsyncDropped,
+        Self::AckBeforeSync,
+        Self::DirSyncDropped,
+        Self::CheckpointSeqTooHigh,
+        Self::TornTailAccepted,
+        Self::CorruptionTruncated,
+        Self::IdempotencyApart,
+        Self::BatchTwice,
+    ];
+}
+
 #[cfg(feature = "planted")]
 mod switch {
     use super::Bug;

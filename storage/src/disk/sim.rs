@@ -113,6 +113,11 @@ impl SimDisk {
         self.world().lying = lie;
     }
 
+    /// What [`Disk::room`] says from now on, in bytes (endless at first). Writes do not heed it: plan [`Fault::Enospc`] for that.
+    pub fn say_room(&self, bytes: u64) {
+        self.world().room = bytes;
+    }
+
     /// All files as a process sees them, with their lengths in bytes, sorted.
     #[must_use]
     pub fn files(&self) -> Vec<(PathBuf, u64)> {
@@ -159,6 +164,10 @@ impl Disk for SimDisk {
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
         self.world().exists(path)
+    }
+
+    fn room(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.world().room)
     }
 }
 

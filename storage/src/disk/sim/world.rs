@@ -34,6 +34,8 @@ pub(super) struct World {
     pub faults: Vec<(u64, Fault)>,
     pub fail_read_at: Option<u64>,
     pub lying: bool,
+    /// What the file system says is free, in bytes.
+    pub room: u64,
 }
 
 impl World {
@@ -56,6 +58,7 @@ impl World {
             faults: Vec::new(),
             fail_read_at: None,
             lying: false,
+            room: u64::MAX,
         }
     }
 

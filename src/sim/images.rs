@@ -1,0 +1,85 @@
+//! What a crash may leave on the disk, and what a bit that turned over does: each looked at on a copy.
+
+use storage::disk::SimDisk;
+
+use super::book::{Wrong, clean, compare};
+use super::play::Play;
+use crate::app::inspection;
+
+impl Play<'_> {
+    /// Several fates of what was not synced at this moment: recovered and checked.
+    pub(super) fn crash_images(&mut self) -> Result<(), Wrong> {
+        for _ in 0..self.plot.images {
+            self.crash_image()?;
+        }
+        Ok(())
+    }
+
+    /// One of them; sometimes the machine crashes again while it recovers, or right after.
+    pub(super) fn crash_image(&mut self) -> Result<(), Wrong> {
+        let image = self.disk.fork(self.dice.roll());
+        image.reboot();
+        if self.dice.percent(25) {
+            image.crash_after(1 + self.dice.below(8) as u64);
+            drop(self.town.open(&image, self.entropy()));
+            image.reboot();
+        }
+        let position = self.look(&image)?;
+        if self.dice.percent(25) {
+            // What was recovered once is durable: a crash at once after it takes nothing away.
+            let again = image.fork(self.dice.roll());
+            again.reboot();
+            let later = self.look(&again)?;
+            if later != position {
+                return Err(format!("recovered to {position}, and after another crash to {later}").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Recovers an image and checks every promise. Returns where it stands.
+    fn look(&mut self, image: &SimDisk) -> Result<u64, Wrong> {
+        let core = self.start(image)?;
+        self.book.check(&core, image, self.latest)?;
+        self.tally.images += 1;
+        Ok(core.store.position().seq)
+    }
+
+    /// Bits turn over at rest, one at a time: the product refuses to start, or the inspection finds it, or it does no harm.
+    pub(super) fn flip_bits(&mut self) -> Result<(), Wrong> {
+        let core = self.start(&self.disk)?;
+        self.recovered(&core)?;
+        drop(core);
+        let files: Vec<_> = self.disk.files().into_iter().filter(|(_, len)| *len > 0).collect();
+        for _ in 0..self.plot.flips {
+            let Some((path, len)) = self.dice.pick(&files).cloned() else { return Ok(()) };
+            // Most of a preallocated segment is empty: look where something is.
+            let offset = self.dice.roll() % if self.dice.percent(70) { len.min(8 << 10) } else { len };
+            let bit = self.dice.below(8) as u8;
+            let image = self.disk.fork(self.dice.roll());
+            image.flip_bit(&path, offset, bit);
+            self.tally.flips += 1;
+            match self.flipped(&image) {
+                Ok(noticed) => self.tally.noticed += u64::from(noticed),
+                Err(wrong) => return Err(format!("bit {bit} of byte {offset} of {} turned over: {}", path.display(), wrong.what).into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it was noticed.
+    ///
+    /// # Errors
+    /// It was not, and something is different.
+    fn flipped(&self, image: &SimDisk) -> Result<bool, Wrong> {
+        let Ok(core) = self.town.open(image, self.entropy()) else { return Ok(true) };
+        let view = core.store.views().now();
+        if clean(&inspection::inspect(&view)).is_err() {
+            return Ok(true);
+        }
+        if view.position().seq < self.book.acknowledged().seq {
+            return Err("acknowledged commands are lost and nobody noticed".into());
+        }
+        compare(self.book.rows(), &view).map(|()| false)
+    }
+}
