@@ -40,6 +40,7 @@ use crate::engine::outbox::Outbox;
 use crate::engine::{Caller, Engine, EngineOptions, Fault, WriteError};
 use crate::money::payments::provider::{Providers, connect};
 use crate::money::sandbox::{Sandbox, SandboxConnector};
+use crate::ops::backup::{Backup, BackupConfig};
 use crate::money::transparency::Publisher;
 use crate::people::People;
 use crate::people::keyring::answers::PersonAnswers;
@@ -63,6 +64,7 @@ pub struct AppOptions {
     pub tls: Option<TlsFiles>,
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
+    pub backup: BackupConfig,
     pub sizes: Sizes,
     /// The published ledger's name; made from its key if `None`.
     pub ledger_origin: Option<String>,
@@ -78,6 +80,7 @@ impl Default for AppOptions {
             admin: None,
             tls: None,
             metrics_public: false,
+            backup: BackupConfig::default(),
             sizes: Sizes::default(),
             ledger_origin: None,
         }
@@ -111,6 +114,8 @@ pub enum StartError {
     Ledger(#[from] crate::money::transparency::publisher::OpenError),
     #[error("{0}")]
     Admin(String),
+    #[error("[backup]: {0}")]
+    Backup(String),
 }
 
 /// An administrator made at the start.
@@ -131,6 +136,7 @@ pub struct App {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     sandbox: Option<Sandbox>,
+    backup: Arc<Backup>,
     data: PathBuf,
     _temporary: Option<TempDir>,
 }
@@ -195,6 +201,8 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     topics::tell_positions(&hub, &tracking, &engine);
     let dispatch = wiring::dispatch_services(&tracking, &desk, &hub);
 
+    let backup = Backup::start(&engine, data.clone(), options.backup, Arc::new(inspection::sentences)).map_err(StartError::Backup)?;
+
     let (stop, stopping) = watch::channel(false);
     let parts = Parts {
         people: people.clone(),
@@ -206,6 +214,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
         dispatch,
         hub,
         shelf,
+        backup: backup.clone(),
         publisher,
         metrics_public: options.metrics_public,
         stopping: stopping.clone(),
@@ -222,10 +231,11 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
         Some(email) => Some(control::create_admin(&engine, &people, email).await.map_err(StartError::Admin)?),
         None => None,
     };
-    control::listen(&data, engine.clone(), people, stopping.clone()).map_err(|error| StartError::Io("the control socket", error))?;
+    control::listen(&data, engine.clone(), people, backup.clone(), stopping.clone())
+        .map_err(|error| StartError::Io("the control socket", error))?;
     let address = listening.address;
     let server = tokio::spawn(Listening::serve(listening, routes, stopping));
-    Ok(App { engine, address, is_tls, admin, search, traffic, stop, server, sandbox, data, _temporary: temporary })
+    Ok(App { engine, address, is_tls, admin, search, traffic, stop, server, sandbox, backup, data, _temporary: temporary })
 }
 
 fn open_engine(data: &Path, sandbox: bool, sizes: Sizes, people: &People) -> Result<Engine, StartError> {
@@ -260,15 +270,16 @@ struct Parts {
     dispatch: city::dispatch::Services,
     hub: Arc<Hub>,
     shelf: Arc<Shelf>,
+    backup: Arc<Backup>,
     publisher: Arc<Publisher>,
     metrics_public: bool,
     stopping: watch::Receiver<bool>,
 }
 
 fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
-    let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, publisher, metrics_public, stopping } =
+    let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, backup, publisher, metrics_public, stopping } =
         parts;
-    let ops = overview::ops(engine, &search, &dispatcher, &hub, &publisher, metrics_public);
+    let ops = overview::ops(engine, &search, &dispatcher, &hub, &backup, &publisher, metrics_public);
     let mut api = OpenApiRouter::new()
         .merge(people::http::routes(people.clone()))
         .merge(city::cities::http::routes())
@@ -344,10 +355,12 @@ impl App {
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         let _ = self.server.await;
-        let (engine, search) = (self.engine, self.search);
+        let (engine, search, backup) = (self.engine, self.search, self.backup);
         let stopped = tokio::task::spawn_blocking(move || {
             search.stop();
             engine.stop();
+            // Nothing is committed any more: the archive can have all of it.
+            backup.finish();
         });
         if let Err(error) = stopped.await {
             tracing::error!(%error, "the end was not orderly; the log holds everything");

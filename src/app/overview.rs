@@ -13,7 +13,8 @@ use crate::city::search::Search;
 use crate::edge::live::Hub;
 use crate::engine::Engine;
 use crate::money::transparency::Publisher;
-use crate::ops::{Ops, Readiness, Section};
+use crate::ops::backup::Backup;
+use crate::ops::{Figures, Ops, Readiness, Section};
 use crate::trade::orders::record::ORDERS;
 
 /// The overview's sections and the readiness checks.
@@ -22,6 +23,7 @@ pub(super) fn ops(
     search: &Arc<Search>,
     dispatcher: &Arc<Dispatcher>,
     hub: &Arc<Hub>,
+    backup: &Arc<Backup>,
     publisher: &Arc<Publisher>,
     metrics_public: bool,
 ) -> Ops {
@@ -60,6 +62,14 @@ pub(super) fn ops(
         let hub = hub.clone();
         Arc::new(move |_: &View| json!({ "subscriptions": hub.subscriptions() }))
     };
+    let copies: Section = {
+        let backup = backup.clone();
+        Arc::new(move |_: &View| backup.overview())
+    };
+    let figures: Figures = {
+        let backup = backup.clone();
+        Arc::new(move || backup.figures())
+    };
     let searchable: Readiness = {
         let search = search.clone();
         Arc::new(move || if search.is_ready() { Ok(()) } else { Err("the search index is catching up".to_owned()) })
@@ -78,9 +88,11 @@ pub(super) fn ops(
             ("index_lag", lag),
             ("dispatch_decision_us", decisions),
             ("live", live),
+            ("backup", copies),
             ("ledger", ledger),
         ],
         readiness: vec![("search", searchable)],
+        figures: vec![figures],
         metrics_public,
     }
 }

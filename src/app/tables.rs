@@ -16,6 +16,7 @@ use crate::engine::clock::TEST_CLOCK;
 use crate::engine::effect::OUTBOX;
 use crate::engine::event::{EVENTS, EVENTS_KEPT_FROM};
 use crate::engine::idempotency::ONCE;
+use crate::engine::pause::OUTBOX_PAUSED;
 use crate::engine::timer::TIMERS;
 use crate::money::payments::model::{INTENTS, REFUNDS};
 use crate::money::payments::notices::SEEN;
@@ -40,6 +41,7 @@ pub static TABLES: &[&dyn AnyTable] = &[
     &EVENTS_KEPT_FROM,
     &TIMERS,
     &OUTBOX,
+    &OUTBOX_PAUSED,
     &ATTENTION,
     &ONCE,
     &TEST_CLOCK,

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde::Deserialize;
 
 use crate::app::Sizes;
+use crate::ops::backup::BackupConfig;
 
 /// Everything that can be configured; a misspelt key is an error.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -18,6 +19,7 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
+    pub backup: BackupConfig,
     pub storage: Sizes,
     pub ledger: Option<Ledger>,
 }

@@ -27,7 +27,9 @@ pub struct Place {
     pub hash: [u8; 8],
 }
 
-fn short(hash: &Hash) -> [u8; 8] {
+/// A hash as names show it.
+#[must_use]
+pub fn short(hash: &Hash) -> [u8; 8] {
     let mut short = [0; 8];
     short.copy_from_slice(&hash.0[..8]);
     short

@@ -53,12 +53,15 @@ pub struct Options {
     pub seed: [u8; 32],
 }
 
+/// The city group of a server that serves one: which history its log is.
+pub const CELL: u64 = 1;
+
 impl Options {
     /// Sizes for a small server.
     #[must_use]
     pub fn with_seed(seed: [u8; 32]) -> Self {
         Self {
-            cell: 1,
+            cell: CELL,
             segment_bytes: 16 << 20,
             cache_bytes: 128 << 20,
             fold_bytes: 16 << 20,
