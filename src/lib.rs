@@ -10,4 +10,5 @@ pub mod mdrp;
 pub mod money;
 pub mod ops;
 pub mod people;
+pub mod replication;
 pub mod trade;

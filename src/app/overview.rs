@@ -13,6 +13,7 @@ use crate::city::search::Search;
 use crate::edge::live::Hub;
 use crate::engine::Engine;
 use crate::ops::{Ops, Readiness, Section};
+use crate::replication::{Node, watch};
 use crate::trade::orders::record::ORDERS;
 
 /// The overview's sections and the readiness checks.
@@ -60,5 +61,20 @@ pub(super) fn ops(engine: &Engine, search: &Arc<Search>, dispatcher: &Arc<Dispat
         sections: vec![("orders", orders), ("couriers", couriers), ("index_lag", lag), ("dispatch_decision_us", decisions), ("live", live)],
         readiness: vec![("search", searchable)],
         metrics_public,
+    }
+}
+
+/// What replication adds.
+pub(super) fn replicated(ops: &mut Ops, engine: &Engine, node: &Arc<Node>) {
+    let section: Section = {
+        let (node, engine) = (node.clone(), engine.downgrade());
+        Arc::new(move |_: &View| engine.upgrade().map_or(json!(null), |engine| watch::section(&node, &engine)))
+    };
+    ops.sections.push(("replication", section));
+    if engine.is_following() {
+        let node = node.clone();
+        let connected: Readiness =
+            Arc::new(move || if node.lag.borrow().connected { Ok(()) } else { Err("no leader is being followed".to_owned()) });
+        ops.readiness.push(("replication", connected));
     }
 }
