@@ -197,7 +197,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     if let Some(node) = node.as_ref().filter(|_| leads) {
         replicated::may_lead(node, &engine).await?;
     }
-    let publisher = publish_ledger(&engine, &data, options.ledger_origin.as_deref()).await?;
+    let publisher = publish_ledger(&engine, &data, options.ledger_origin.as_deref(), leads).await?;
     let mut providers = Vec::new();
     let mut connector = None;
     // A follower sends nothing, so it needs nobody who takes it.
@@ -292,11 +292,14 @@ fn open_engine(data: &Path, sandbox: bool, sizes: Sizes, people: &People, begins
 }
 
 /// Numbers the transfers of an older folder, opens the published ledger and follows the engine with it.
-async fn publish_ledger(engine: &Engine, data: &Path, origin: Option<&str>) -> Result<Arc<Publisher>, StartError> {
-    let numbered = engine.write(&Caller::system("ledger"), "ledger.number", |tx| Ok::<_, Fault>(storage::ledger::number_old(tx)));
-    numbered.await.map_err(|error| match error {
-        WriteError::Refused(fault) | WriteError::Fault(fault) => fault,
-    })?;
+async fn publish_ledger(engine: &Engine, data: &Path, origin: Option<&str>, leads: bool) -> Result<Arc<Publisher>, StartError> {
+    // A folder from before the tree; a follower gets the numbers from its leader.
+    if leads {
+        let numbered = engine.write(&Caller::system("ledger"), "ledger.number", |tx| Ok::<_, Fault>(storage::ledger::number_old(tx)));
+        numbered.await.map_err(|error| match error {
+            WriteError::Refused(fault) | WriteError::Fault(fault) => fault,
+        })?;
+    }
     let publisher = Publisher::open(&data.join("keys"), &data.join("ledger"), origin, &engine.view())?;
     tokio::spawn(publisher.clone().run(engine.downgrade(), engine.positions()));
     Ok(publisher)
