@@ -259,7 +259,8 @@ struct Parts {
 }
 
 fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
-    let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, publisher, metrics_public, stopping } = parts;
+    let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, publisher, metrics_public, stopping } =
+        parts;
     let ops = overview::ops(engine, &search, &dispatcher, &hub, &publisher, metrics_public);
     let mut api = OpenApiRouter::new()
         .merge(people::http::routes(people.clone()))

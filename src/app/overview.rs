@@ -72,7 +72,14 @@ pub(super) fn ops(
         })
     };
     Ops {
-        sections: vec![("orders", orders), ("couriers", couriers), ("index_lag", lag), ("dispatch_decision_us", decisions), ("live", live), ("ledger", ledger)],
+        sections: vec![
+            ("orders", orders),
+            ("couriers", couriers),
+            ("index_lag", lag),
+            ("dispatch_decision_us", decisions),
+            ("live", live),
+            ("ledger", ledger),
+        ],
         readiness: vec![("search", searchable)],
         metrics_public,
     }

@@ -247,7 +247,12 @@ impl Series {
     ///
     /// # Errors
     /// The command's problem, or the engine's; other parts stand.
-    pub fn part<V, K, F>(&self, place: usize, name: &'static str, command: F) -> impl Future<Output = Result<PartDone<K>, Problem>> + use<V, K, F>
+    pub fn part<V, K, F>(
+        &self,
+        place: usize,
+        name: &'static str,
+        command: F,
+    ) -> impl Future<Output = Result<PartDone<K>, Problem>> + use<V, K, F>
     where
         V: Serialize + Send + 'static,
         K: DeserializeOwned,

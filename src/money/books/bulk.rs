@@ -15,8 +15,8 @@ use storage::ledger::{self, AccountKey, Posted, Refusal, Step, TRANSFERS, Transf
 
 use super::chart::{self, Code};
 use super::http::parse_account;
-use crate::edge::command::{BulkCommand, respond_with};
 use crate::edge::Problem;
+use crate::edge::command::{BulkCommand, respond_with};
 use crate::engine::{Event, Question, Resource, Tx};
 use crate::money::Currency;
 
@@ -148,12 +148,16 @@ impl NewTransfer {
             (NewKind::Pending, None) => TransferKind::Pending { expires_at: None },
             (NewKind::Post, Some(pending)) => TransferKind::Post { pending },
             (NewKind::Void, Some(pending)) => TransferKind::Void { pending },
-            (NewKind::Single | NewKind::Pending, Some(_)) => return Err(("pending_id", "not_allowed", "only post and void end another one")),
+            (NewKind::Single | NewKind::Pending, Some(_)) => {
+                return Err(("pending_id", "not_allowed", "only post and void end another one"));
+            }
             (NewKind::Post | NewKind::Void, None) => return Err(("pending_id", "required", "which pending transfer?")),
         };
         let timeout_s = match self.timeout_s {
             None => None,
-            Some(_) if self.kind != NewKind::Pending => return Err(("timeout_s", "not_allowed", "only a pending transfer lets go by itself")),
+            Some(_) if self.kind != NewKind::Pending => {
+                return Err(("timeout_s", "not_allowed", "only a pending transfer lets go by itself"));
+            }
             Some(seconds) if (1..=TIMEOUT_S_MAX).contains(&seconds) => Some(seconds),
             Some(_) => return Err(("timeout_s", "out_of_range", "1 to 604,800 seconds")),
         };
@@ -178,7 +182,8 @@ fn checked(body: &NewTransfers) -> Result<Vec<Asked>, Problem> {
         let place = body.transfers.len() - 1;
         return Err(Problem::invalid(format!("/transfers/{place}/linked"), "not_allowed", "the last transfer ends its chain"));
     }
-    let wrong = |place: usize, (field, code, detail): (&str, &str, &str)| Problem::invalid(format!("/transfers/{place}/{field}"), code, detail);
+    let wrong =
+        |place: usize, (field, code, detail): (&str, &str, &str)| Problem::invalid(format!("/transfers/{place}/{field}"), code, detail);
     body.transfers.iter().enumerate().map(|(place, transfer)| transfer.check().map_err(|why| wrong(place, why))).collect()
 }
 
@@ -280,9 +285,7 @@ fn post_part(tx: &mut Tx<'_, '_>, part: &[Asked]) -> Result<Vec<&'static str>, P
 pub(super) async fn post_transfers(BulkCommand(command): BulkCommand<NewTransfers>) -> Result<Response, Problem> {
     let (series, body) = command.into_series();
     let asked = checked(&body)?;
-    let run = |place: usize, part: Vec<Asked>| {
-        series.part::<_, Vec<String>, _>(place, "ledger.post", move |tx| post_part(tx, &part))
-    };
+    let run = |place: usize, part: Vec<Asked>| series.part::<_, Vec<String>, _>(place, "ledger.post", move |tx| post_part(tx, &part));
     let mut done = Vec::new();
     let mut waiting = FuturesOrdered::new();
     for (place, part) in parts(&asked).into_iter().enumerate() {

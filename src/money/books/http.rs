@@ -14,7 +14,11 @@ use crate::money::{Currency, Money};
 
 /// Routes of the ledger and the wallet.
 pub fn routes() -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(accounts)).routes(routes!(transfers, super::bulk::post_transfers)).routes(routes!(balance)).routes(routes!(wallet))
+    OpenApiRouter::new()
+        .routes(routes!(accounts))
+        .routes(routes!(transfers, super::bulk::post_transfers))
+        .routes(routes!(balance))
+        .routes(routes!(wallet))
 }
 
 fn ask(ctx: &Ctx) -> Result<(), Problem> {

@@ -166,7 +166,8 @@ impl Publisher {
     }
 
     fn leaf(&self, view: &View, leaf: u64) -> NodeHash {
-        let entry = entry_at(view, leaf, &self.keys.names).expect("leaves below the count have a transfer: all three are written in one commit");
+        let entry =
+            entry_at(view, leaf, &self.keys.names).expect("leaves below the count have a transfer: all three are written in one commit");
         leaf_hash(&entry)
     }
 

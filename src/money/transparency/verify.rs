@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use storage::disk::RealDisk;
+use storage::ledger::leaf_count;
 use storage::ledger::tree::tile::bundled;
 use storage::ledger::tree::{
     Frontier, NodeHash, Tile, TileKind, TileNodes, TileSource, consistency, entry_at, leaf_hash, verify_consistency,
 };
-use storage::ledger::leaf_count;
 use storage::{Options, Store};
 
 use super::keys::LedgerKeys;
