@@ -41,6 +41,8 @@ fn pay(n: u128, from: u128, to: u128, amount: u64) -> Value {
     json!({ "id": id(n), "debit": wallet(from), "credit": wallet(to), "amount": amount })
 }
 
+// By value: the rows below read better.
+#[allow(clippy::needless_pass_by_value)]
 fn with(mut value: Value, more: Value) -> Value {
     value.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
     value

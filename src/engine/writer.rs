@@ -80,7 +80,10 @@ pub fn run(mut core: Core, queue: &Receiver<Job>, shared: &Shared) {
         select_biased! {
             recv(folder.done) -> done => match done {
                 Ok(Ok(done)) => match core.store.finish_fold(done) {
-                    Ok(layer) => { let _ = folder.trash.send(layer); }
+                    Ok(layer) => {
+                        shared.stats.folding.store(false, Ordering::Relaxed);
+                        let _ = folder.trash.send(layer);
+                    }
                     Err(fatal) => return (shared.on_fatal)(&fatal.to_string()),
                 },
                 Ok(Err(why)) => return (shared.on_fatal)(&why),
@@ -142,6 +145,7 @@ pub fn run(mut core: Core, queue: &Receiver<Job>, shared: &Shared) {
             && let Some(job) = core.store.fold_job()
         {
             shared.stats.folds.fetch_add(1, Ordering::Relaxed);
+            shared.stats.folding.store(true, Ordering::Relaxed);
             last_fold = Instant::now();
             if folder.jobs.send(job).is_err() {
                 return (shared.on_fatal)("the folding thread is gone");
