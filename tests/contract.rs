@@ -89,6 +89,13 @@ async fn refusals_come_in_the_order_of_the_contract() {
         (&accept, customer, "{}", 403, "forbidden"),
         ("POST /v1/cities", customer, CITY, 403, "forbidden"),
         ("GET /v1/ledger/trial-balance", customer, "", 403, "forbidden"),
+        ("POST /v1/ledger/transfers", nobody, "{", 401, "unauthenticated"),
+        ("POST /v1/ledger/transfers", customer, "{", 400, "malformed_json"),
+        ("POST /v1/ledger/transfers", customer, TRANSFER, 403, "forbidden"),
+        ("GET /v1/ledger/proofs/consistency?from=0", customer, "", 403, "forbidden"),
+        ("GET /v1/ledger/proofs/inclusion?leaf=0", nobody, "", 401, "unauthenticated"),
+        ("GET /ledger/tile/0/0", nobody, "", 404, "not_found"),
+        ("POST /ledger/checkpoint", nobody, "", 405, "method_not_allowed"),
         ("GET /v1/ops/overview", staff, "", 403, "forbidden"),
         ("GET /v1/dispatch/nearby?lat=5.6&lon=-0.19", customer, "", 403, "forbidden"),
         ("POST /v1/sandbox/clock/advance", customer, r#"{"seconds": 1}"#, 403, "forbidden"),
@@ -116,6 +123,9 @@ async fn refusals_come_in_the_order_of_the_contract() {
     assert_eq!(town.wire.get(&ama.token, &format!("/v1/orders/{order}")).await.text("status"), "CONFIRMED", "nothing was changed");
     app.stop().await;
 }
+
+const TRANSFER: &str =
+    r#"{"transfers": [{"id": "trf_00000000000000000000000001", "debit": "5000-0-GHS", "credit": "2400-1-GHS", "amount": 1}]}"#;
 
 const CITY: &str =
     r#"{"name": "Tema", "currency": "GHS", "timezone": "Africa/Accra", "center": {"lat": 5.66, "lon": 0.0}, "radius_m": 9000}"#;
@@ -389,6 +399,8 @@ const CALLS: &str = "
     post /v1/payments/intents/{}/cancel | post /v1/refunds | get /v1/refunds/{} | post /v1/payments/webhooks/{}
     post /v1/sandbox/intents/{}/action | get /v1/wallets/me
     get /v1/ledger/accounts | get /v1/ledger/transfers | get /v1/ledger/trial-balance
+    post /v1/ledger/transfers | get /v1/ledger/proofs/inclusion | get /v1/ledger/proofs/consistency
+    get /ledger/checkpoint | get /ledger/key | get /ledger/tile/{}
     post /v1/couriers | get /v1/couriers | patch /v1/couriers/{} | put /v1/couriers/me/presence | post /v1/couriers/me/pings
     get /v1/couriers/me/offers | post /v1/offers/{}/accept | post /v1/offers/{}/decline | get /v1/couriers/me/route
     get /v1/dispatch/nearby | get /v1/dispatch/orders/{}/candidates | get /v1/live | get /v1/events

@@ -197,6 +197,8 @@ async fn the_table() {
         (Admin, "wallets.read", own("Wallet", "owner", Customer), not_found),
         (Support, "ledger.read", plain("Ledger"), forbidden),
         (Admin, "ledger.read", plain("Ledger"), Ok("ledger-admin")),
+        (Support, "ledger.post", plain("Ledger"), forbidden),
+        (Admin, "ledger.post", plain("Ledger"), Ok("ledger-admin")),
         // Couriers and dispatch.
         (Customer, "couriers.create", own("Courier", "user", Customer), Ok("couriers-apply")),
         (Customer, "couriers.create", own("Courier", "user", Admin), not_found),

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::future::Either;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use storage::Position;
@@ -13,7 +15,7 @@ use storage::Position;
 use super::gate::Gate;
 use super::problem::Problem;
 use super::request::parse;
-use crate::engine::{Caller, Done, Engine, Once, StoredAnswer, Tx, Verdict};
+use crate::engine::{Caller, Done, Engine, Fault, Once, StoredAnswer, Tx, Verdict};
 
 /// A body may have this many bytes.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
@@ -26,6 +28,9 @@ const BODY_PATIENCE: Duration = Duration::from_secs(15);
 #[serde(deny_unknown_fields)]
 pub struct Empty {}
 
+/// A body that brings many things at once may have this many.
+pub const BULK_BYTES_MAX: usize = 4 << 20;
+
 /// A write by somebody who signed in, with its parsed body.
 pub struct Command<T> {
     pub caller: Caller,
@@ -34,6 +39,9 @@ pub struct Command<T> {
     once: Option<Once>,
     if_match: Option<u64>,
 }
+
+/// A write of many things at once: its body may be larger, and it may take several commits ([`Command::into_series`]).
+pub struct BulkCommand<T>(pub Command<T>);
 
 /// A write by anybody; a token counts if it is there.
 pub struct PublicCommand<T>(pub Command<T>);
@@ -44,7 +52,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Command<T> {
         let (parts, body) = request.into_parts();
         let gate = Gate::of(&parts);
         let caller = gate.known_caller(&parts)?;
-        Self::read(gate, caller, &parts.method, parts.uri.path(), &parts.headers, body).await
+        Self::read(gate, caller, &parts, body, BODY_BYTES_MAX).await
     }
 }
 
@@ -54,7 +62,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for PublicCommand<T> {
         let (parts, body) = request.into_parts();
         let gate = Gate::of(&parts);
         let caller = gate.caller_if_any(&parts);
-        Command::read(gate, caller, &parts.method, parts.uri.path(), &parts.headers, body).await.map(Self)
+        Command::read(gate, caller, &parts, body, BODY_BYTES_MAX).await.map(Self)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for BulkCommand<T> {
+    type Rejection = Problem;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let gate = Gate::of(&parts);
+        let caller = gate.known_caller(&parts)?;
+        Command::read(gate, caller, &parts, body, BULK_BYTES_MAX).await.map(Self)
     }
 }
 
@@ -74,8 +92,9 @@ pub async fn collect(body: Body, max: usize) -> Result<Bytes, Problem> {
 }
 
 impl<T: DeserializeOwned> Command<T> {
-    async fn read(gate: Gate, caller: Caller, method: &Method, path: &str, headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
-        let body = tokio::time::timeout(BODY_PATIENCE, collect(body, BODY_BYTES_MAX)).await;
+    async fn read(gate: Gate, caller: Caller, parts: &Parts, body: Body, bytes_max: usize) -> Result<Self, Problem> {
+        let (method, path, headers) = (&parts.method, parts.uri.path(), &parts.headers);
+        let body = tokio::time::timeout(BODY_PATIENCE, collect(body, bytes_max)).await;
         let body =
             body.map_err(|_| Problem::new(408, "body_too_slow", format!("the body has to arrive within {} s", BODY_PATIENCE.as_secs())))??;
         let once = match headers.get("idempotency-key") {
@@ -165,6 +184,14 @@ impl<T: Send + 'static> Command<T> {
         self.run_tagged(name, status, move |tx, body| command(tx, body).map(|verdict| (verdict, None))).await
     }
 
+    /// A write that takes several commits, each of which is kept under its own part of the key: a repeat gets from each part the answer that it gave, and
+    /// goes on where the first call broke off.
+    #[must_use]
+    pub fn into_series(self) -> (Series, T) {
+        let Self { caller, engine, body, once, .. } = self;
+        (Series { caller, engine, once }, body)
+    }
+
     async fn run_tagged<V, F>(self, name: &'static str, status: StatusCode, command: F) -> Result<Response, Problem>
     where
         V: Serialize + Send + 'static,
@@ -198,6 +225,57 @@ impl<T: Send + 'static> Command<T> {
             Err(_) => Ok(respond(done.value, (done.position, done.is_local), done.replayed)),
         }
     }
+}
+
+/// See [`Command::into_series`].
+pub struct Series {
+    caller: Caller,
+    engine: Engine,
+    once: Option<Once>,
+}
+
+/// One part's end.
+#[derive(Debug)]
+pub struct PartDone<V> {
+    pub value: V,
+    pub position: Position,
+    /// Whether only this node's disk has it, although a follower's should.
+    pub is_local: bool,
+    pub replayed: bool,
+}
+
+impl Series {
+    /// Submits the command that is the call's part number `place`, and waits until it is durable. What it answers is kept as JSON.
+    ///
+    /// # Errors
+    /// The command's problem, or the engine's; other parts stand.
+    pub fn part<V, K, F>(
+        &self,
+        place: usize,
+        name: &'static str,
+        command: F,
+    ) -> impl Future<Output = Result<PartDone<K>, Problem>> + use<V, K, F>
+    where
+        V: Serialize + Send + 'static,
+        K: DeserializeOwned,
+        F: FnOnce(&mut Tx<'_, '_>) -> Result<V, Problem> + Send + 'static,
+    {
+        let keep = move |tx: &mut Tx<'_, '_>| command(tx).map(|value| encode(StatusCode::OK, &value, None));
+        let done = match self.once {
+            Some(once) => Either::Left(self.engine.write_once(&self.caller, name, once.part(place), keep)),
+            None => Either::Right(self.engine.write(&self.caller, name, keep)),
+        };
+        async move {
+            let Done { value: answer, position, replayed, is_local, .. } = done.await?;
+            let value = serde_json::from_slice(&answer.body).map_err(|_| Fault::new("a kept answer cannot be read"))?;
+            Ok(PartDone { value, position, is_local, replayed })
+        }
+    }
+}
+
+/// A JSON answer with the headers of a write: where it stands and whether only this node's disk has it; whether it is a repeated answer.
+pub fn respond_with(status: StatusCode, value: &impl Serialize, durable: (Position, bool), replayed: bool) -> Response {
+    respond(encode(status, value, None), durable, replayed)
 }
 
 fn encode(status: StatusCode, value: &impl Serialize, version: Option<u64>) -> StoredAnswer {

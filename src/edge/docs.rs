@@ -13,7 +13,7 @@ use utoipa::openapi::{ContactBuilder, InfoBuilder, LicenseBuilder, OpenApi, Requ
 /// A call whose answer is no JSON of a type of ours: path, tag, what it does, its answer's media type, its query (`!` marks what it needs).
 type ByHand = (&'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
 
-const BY_HAND: [ByHand; 7] = [
+const BY_HAND: [ByHand; 10] = [
     (
         "/v1/live",
         "live",
@@ -27,6 +27,15 @@ const BY_HAND: [ByHand; 7] = [
         "The committed events, in order, from `from_seq` on; resumable by Last-Event-ID.",
         "text/event-stream",
         &["from_seq", "since", "types"],
+    ),
+    ("/ledger/checkpoint", "ledger", "The newest published head of the ledger's tree, signed (C2SP tlog-checkpoint).", "text/plain", &[]),
+    ("/ledger/key", "ledger", "The key that checks the checkpoints (C2SP signed-note).", "text/plain", &[]),
+    (
+        "/ledger/tile/{path}",
+        "ledger",
+        "A tile of hashes (`0/x001/234.p/5`) or a bundle of entries (`entries/000`); slashes as they are (C2SP tlog-tiles).",
+        "application/octet-stream",
+        &[],
     ),
     ("/healthz", "operation", "Whether the process is alive.", "application/json", &[]),
     ("/readyz", "operation", "Whether it has recovered and its indexes have caught up.", "application/json", &[]),
@@ -42,6 +51,10 @@ fn add_by_hand(document: &mut OpenApi) {
             let required = if name.ends_with('!') { Required::True } else { Required::False };
             ParameterBuilder::new().name(name.trim_end_matches('!')).parameter_in(ParameterIn::Query).required(required).build()
         });
+        let in_path = path.split(['{', '}']).skip(1).step_by(2);
+        let in_path =
+            in_path.map(|name| ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True).build());
+        let parameters = in_path.chain(parameters);
         let operation =
             OperationBuilder::new().tag(tag).summary(Some(text)).parameters(Some(parameters)).response("200", answer.build()).build();
         document.paths.add_path_operation(path, vec![HttpMethod::Get], operation);

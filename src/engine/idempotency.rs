@@ -25,6 +25,14 @@ impl Once {
         }
         Self { scope: *scope.finalize().as_bytes(), fingerprint: *blake3::hash(body).as_bytes() }
     }
+
+    /// The same request's part number `place`, for one that takes several commits.
+    #[must_use]
+    pub fn part(self, place: usize) -> Self {
+        let mut scope = blake3::Hasher::new_keyed(&self.scope);
+        scope.update(&(place as u64).to_le_bytes());
+        Self { scope: *scope.finalize().as_bytes(), ..self }
+    }
 }
 
 /// An answer as it went out.

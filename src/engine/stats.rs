@@ -1,6 +1,6 @@
 //! What the overview and the demo show of the writer: latencies in a lock-free histogram, and counters.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Buckets grow by an eighth of an octave: a quantile is within 9 % of the truth from 1 µs to over an hour.
@@ -72,6 +72,8 @@ pub struct Stats {
     pub commands: AtomicU64,
     pub batches: AtomicU64,
     pub folds: AtomicU64,
+    /// Whether a fold is under way.
+    pub folding: AtomicBool,
     pub overloaded: AtomicU64,
 }
 

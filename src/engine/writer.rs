@@ -86,8 +86,11 @@ pub(super) fn run(mut core: Core, queue: &Receiver<Job>, heard: &Receiver<u64>, 
         // While the recent layer is full only the fold's end is awaited: commands queue, then the door answers 503.
         let commands = if core.store.is_full() || !flights.has_room() { &never() } else { queue };
         select_biased! {
-            recv(folder.done) -> done => if let Err(why) = folder.take(&mut core, done) {
-                return (shared.on_fatal)(&why);
+            recv(folder.done) -> done => {
+                shared.stats.folding.store(false, Ordering::Relaxed);
+                if let Err(why) = folder.take(&mut core, done) {
+                    return (shared.on_fatal)(&why);
+                }
             },
             recv(heard) -> seq => if let Ok(seq) = seq {
                 flights.acknowledged(&mut core.store, shared, heard.try_iter().fold(seq, u64::max));
@@ -144,7 +147,10 @@ pub(super) fn run(mut core: Core, queue: &Receiver<Job>, heard: &Receiver<u64>, 
         let aged = last_fold.elapsed() >= FOLD_AGE && core.store.recent_bytes() > 0;
         if core.store.fold_due() || aged {
             match folder.begin(&mut core, shared) {
-                Ok(true) => last_fold = Instant::now(),
+                Ok(true) => {
+                    shared.stats.folding.store(true, Ordering::Relaxed);
+                    last_fold = Instant::now();
+                }
                 Ok(false) => (),
                 Err(why) => return (shared.on_fatal)(&why),
             }

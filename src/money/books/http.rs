@@ -14,7 +14,11 @@ use crate::money::{Currency, Money};
 
 /// Routes of the ledger and the wallet.
 pub fn routes() -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(accounts)).routes(routes!(transfers)).routes(routes!(balance)).routes(routes!(wallet))
+    OpenApiRouter::new()
+        .routes(routes!(accounts))
+        .routes(routes!(transfers, super::bulk::post_transfers))
+        .routes(routes!(balance))
+        .routes(routes!(wallet))
 }
 
 fn ask(ctx: &Ctx) -> Result<(), Problem> {
@@ -22,11 +26,11 @@ fn ask(ctx: &Ctx) -> Result<(), Problem> {
 }
 
 /// An account's name in the API: code, owner's 128 bits, currency; `2000-018f…-GHS`.
-fn account_id(key: &AccountKey) -> String {
+pub(super) fn account_id(key: &AccountKey) -> String {
     format!("{}-{:032x}-{}", key.code, key.owner, key.currency)
 }
 
-fn parse_account(text: &str) -> Option<AccountKey> {
+pub(super) fn parse_account(text: &str) -> Option<AccountKey> {
     let mut parts = text.split('-');
     let (code, owner, currency) = (parts.next()?.parse().ok()?, u128::from_str_radix(parts.next()?, 16).ok()?, parts.next()?);
     let currency: Currency = currency.parse().ok()?;

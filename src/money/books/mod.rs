@@ -30,9 +30,12 @@
 //! | refund released | 22 | as held | as held | the provider says that it will not: voids the pending one |
 //! | refund returned | 23 | escrow | refunds borne | a held refund was released after the order was settled |
 //!
+//! 1000 and above are administrators' own, posted from outside ([`bulk`]).
+//!
 //! 10 to 16 are one linked transfer. Ids are derived from what is paid for and the template, so a repeat is recognised and moves nothing.
 //! When an order has ended, its escrow is empty.
 
+pub mod bulk;
 pub mod chart;
 pub mod http;
 pub mod templates;

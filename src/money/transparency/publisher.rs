@@ -172,23 +172,24 @@ impl Publisher {
     }
 
     /// Hashes every transfer that was published before the start once more and compares with the head: a transfer rewritten in the state is noticed even
-    /// though the hashes on disk are the old ones. Returns early when `go_on` says so. Blocks, for seconds per million.
+    /// though the hashes on disk are the old ones. Asks for a picture of the state now and then, so that none is held for long, and ends early if there is
+    /// none any more. Blocks, for seconds per million.
     ///
     /// # Errors
     /// The file system's.
-    pub fn check(&self, view: &View, go_on: impl Fn() -> bool) -> io::Result<()> {
+    pub fn check(&self, pictures: impl Fn() -> Option<Arc<View>>) -> io::Result<()> {
         let Some(head) = self.head() else { return Ok(()) };
         let mut frontier = Frontier::default();
+        let Some(mut view) = pictures() else { return Ok(()) };
         let mut tile = Vec::new();
         for leaf in 0..head.size {
             if leaf.is_multiple_of(tree::TILE_WIDTH) {
-                if !go_on() {
-                    return Ok(());
-                }
+                let Some(newer) = pictures() else { return Ok(()) };
+                view = newer;
                 let name = tree::Tile::at(0, leaf / tree::TILE_WIDTH, head.size).expect("the head has this leaf, so it has its tile");
                 tile = self.rows.tile(name)?;
             }
-            let hash = self.leaf(view, leaf);
+            let hash = self.leaf(&view, leaf);
             let place = (leaf % tree::TILE_WIDTH) as usize * hash.len();
             if tile[place..place + hash.len()] != hash {
                 self.halt(format!("transfer {leaf} is not what was published: it was rewritten, or its hash on disk is damaged"));
@@ -204,11 +205,11 @@ impl Publisher {
 
     /// Follows the engine until it stops.
     pub async fn run(self: Arc<Self>, engine: WeakEngine, mut positions: watch::Receiver<Position>) {
-        let Some(view) = engine.upgrade().map(|engine| engine.view()) else { return };
-        let (checker, alive) = (self.clone(), positions.clone());
+        let (checker, checked_engine, alive) = (self.clone(), engine.clone(), positions.clone());
         let checked = tokio::task::spawn_blocking(move || {
-            let ran = storage::fault::catch(|| checker.check(&view, || checker.halted().is_none() && alive.has_changed().is_ok()));
-            report(ran);
+            let is_on = || checker.halted().is_none() && alive.has_changed().is_ok();
+            let picture = || checked_engine.upgrade().filter(|_| is_on()).map(|engine| engine.view());
+            report(storage::fault::catch(|| checker.check(picture)));
         });
         let mut checked = Some(checked);
         loop {

@@ -53,6 +53,8 @@ pub struct Grown {
     pub entries: u64,
 }
 
+// By value: it is what `map_err` hands over.
+#[allow(clippy::needless_pass_by_value)]
 fn unreadable(what: &str, why: impl ToString) -> Doubt {
     Doubt::Unreadable { what: what.to_owned(), why: why.to_string() }
 }
