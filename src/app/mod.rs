@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::city::dispatch::policy::Immediate;
+use crate::city::dispatch::policy::Choice;
 use crate::city::dispatch::{Desk, Dispatcher};
 use crate::city::media::shelf::Shelf;
 use crate::city::search::Search;
@@ -57,6 +57,8 @@ pub struct AppOptions {
     pub tls: Option<TlsFiles>,
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
+    /// How couriers are chosen.
+    pub policy: Choice,
 }
 
 impl Default for AppOptions {
@@ -69,6 +71,7 @@ impl Default for AppOptions {
             admin: None,
             tls: None,
             metrics_public: false,
+            policy: Choice::default(),
         }
     }
 }
@@ -170,7 +173,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     tokio::spawn(tracking.clone().run(engine.clone()));
     let search = Search::start(&engine, &data.join("search"))?;
     let desk = Arc::new(Desk::default());
-    let dispatcher = Dispatcher::new(tracking.clone(), desk.clone(), Arc::new(Immediate));
+    let dispatcher = Dispatcher::new(tracking.clone(), desk.clone(), options.policy.policy());
     dispatcher.recover(&engine).await?;
     engine.lead().await?;
     engine.background(dispatcher.clone());

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 
+use crate::city::dispatch::policy::Choice;
+
 /// Everything that can be configured; a misspelt key is an error.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -16,6 +18,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
+    /// How couriers are chosen: `immediate` or `horizon`.
+    pub policy: Choice,
 }
 
 /// PEM files.
@@ -74,7 +78,11 @@ mod tests {
         std::fs::write(file.path(), "sandbox = true\nlisten_ = \"127.0.0.1:1\"\n").expect("written");
         let why = Config::read(file.path()).expect_err("it is misspelt").to_string();
         assert!(why.contains("line 2") && why.contains("listen_"), "{why}");
-        std::fs::write(file.path(), "listen = \"127.0.0.1:1\"\n").expect("written");
+        std::fs::write(file.path(), "policy = \"nearest\"\n").expect("written");
+        let why = Config::read(file.path()).expect_err("there is no such policy").to_string();
+        assert!(why.contains("horizon"), "{why}");
+        std::fs::write(file.path(), "listen = \"127.0.0.1:1\"\npolicy = \"horizon\"\n").expect("written");
+        assert_eq!(Config::read(file.path()).expect("valid").policy, Choice::Horizon);
         assert_eq!(Config::read(file.path()).expect("valid").listen, "127.0.0.1:1".parse().ok());
     }
 }

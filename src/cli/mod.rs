@@ -4,6 +4,7 @@ pub mod admin;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod dispatch_bench;
 pub mod replay;
 pub mod serve;
 
@@ -27,6 +28,8 @@ enum Verb {
     Demo(demo::DemoArgs),
     /// Plays a real day of meal delivery through the public API.
     Replay(replay::ReplayArgs),
+    /// Plays real days of meal delivery by the dispatch policy itself, without a server.
+    DispatchBench(dispatch_bench::DispatchBenchArgs),
     /// Administrators.
     #[command(subcommand)]
     Admin(admin::AdminVerb),
@@ -48,6 +51,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Verb::Serve(args) => serve::run(args).await,
         Verb::Demo(args) => demo::run(args).await.map_err(|error| error.to_string()),
         Verb::Replay(args) => replay::run(args).await.map_err(|error| error.to_string()),
+        Verb::DispatchBench(args) => dispatch_bench::run(&args).map_err(|error| error.to_string()),
         Verb::Admin(verb) => admin::run(verb).await,
         Verb::Openapi => crate::app::openapi().await.map_err(|error| error.to_string()).and_then(|document| {
             let text = document.to_pretty_json().map_err(|error| error.to_string())?;

@@ -52,6 +52,7 @@ pub fn options(args: &ServeArgs) -> Result<AppOptions, String> {
         admin: None,
         tls: config.tls.map(|tls| TlsFiles { certificate: tls.certificate, key: tls.key }),
         metrics_public: config.metrics_public,
+        policy: config.policy,
     })
 }
 

@@ -33,6 +33,7 @@
 pub mod desk;
 pub mod dispatcher;
 pub mod event;
+pub mod horizon;
 pub mod http;
 pub mod jobs;
 pub mod machine;

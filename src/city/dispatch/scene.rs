@@ -1,5 +1,6 @@
 //! What a policy sees: a view's rows and the live map, as one moment.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use index::geo::Point;
 use storage::{Read, Timestamp, View};
 
 use super::jobs;
-use super::model::{Job, JobState};
+use super::model::{JOBS, JOBS_OPEN, Job, JobId, JobState};
 use super::policy::{Person, Rules, Scene};
 use super::route::Task;
 use super::travel::{GreatCircle, Times};
@@ -51,14 +52,19 @@ pub struct LiveScene {
     tracking: Arc<Tracking>,
     now: Timestamp,
     cities: BTreeMap<CityId, (Rules, GreatCircle)>,
+    /// Whoever was looked at once: a plan asks for the people around many counters.
+    seen: RefCell<BTreeMap<CourierId, Option<Person>>>,
 }
+
+/// Jobs of one city that one plan is made of, at most; what is ready later waits for the next.
+const PLANNED_MAX: usize = 512;
 
 impl LiveScene {
     /// The moment of `view`, with the cities of some jobs.
     #[must_use]
     pub fn new(view: Arc<View>, tracking: Arc<Tracking>, now: Timestamp, jobs: impl Iterator<Item = CityId>) -> Self {
         let cities = jobs.filter_map(|city| Some((city, (rules(&*view, city)?, times(&*view, city)?)))).collect();
-        Self { view, tracking, now, cities }
+        Self { view, tracking, now, cities, seen: RefCell::default() }
     }
 
     fn city(&self, city: CityId) -> &(Rules, GreatCircle) {
@@ -89,7 +95,15 @@ impl Scene for LiveScene {
     fn around(&self, point: Point, radius_m: u32, limit: usize) -> Vec<Person> {
         let seen = self.tracking.nearest(point, limit, f64::from(radius_m), |_| true);
         seen.into_iter()
-            .filter_map(|seen| self.person(CourierId::from_u128(seen.id), seen.fix.point, Timestamp::from_millis(seen.fix.at_ms)))
+            .filter_map(|seen| {
+                let id = CourierId::from_u128(seen.id);
+                let look = || self.person(id, seen.fix.point, Timestamp::from_millis(seen.fix.at_ms));
+                self.seen.borrow_mut().entry(id).or_insert_with(look).clone()
+            })
             .collect()
+    }
+
+    fn waiting(&self, city: CityId) -> Vec<(JobId, Job)> {
+        JOBS.find(&*self.view, &JOBS_OPEN, &city).take(PLANNED_MAX).collect()
     }
 }

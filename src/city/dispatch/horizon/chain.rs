@@ -22,12 +22,22 @@ impl Trip {
         trip
     }
 
+    /// A trip through several doors in this sequence; `None` if there is none, or there are too many.
+    #[must_use]
+    pub fn through(wishes: &[usize]) -> Option<Self> {
+        let (first, others) = wishes.split_first().filter(|(_, others)| others.len() < DOORS_MAX)?;
+        let mut trip = Self::to(*first);
+        others.iter().for_each(|wish| trip.insert(trip.len(), *wish));
+        Some(trip)
+    }
+
     /// The doors in sequence. Never empty.
     pub fn wishes(&self) -> impl DoubleEndedIterator<Item = usize> + Clone + '_ {
         self.doors[..usize::from(self.len)].iter().map(|wish| usize::from(*wish))
     }
 
     #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a trip is never empty")]
     pub fn len(&self) -> usize {
         usize::from(self.len)
     }

@@ -130,7 +130,9 @@ impl<'t> Search<'t> {
                 scratch.extend_from_slice(&chain[trip..]);
                 consider(&scratch, trip, None);
             }
-            let Some(shared) = chain.get(trip).filter(|shared| shared.len() < DOORS_MAX && shared.counter(town) == counter) else { continue };
+            let Some(shared) = chain.get(trip).filter(|shared| shared.len() < DOORS_MAX && shared.counter(town) == counter) else {
+                continue;
+            };
             for door in 0..=shared.len() {
                 scratch.clear();
                 scratch.extend_from_slice(chain);

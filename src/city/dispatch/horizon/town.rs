@@ -32,7 +32,6 @@ pub struct Hand {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wish {
     pub counter: usize,
-    pub placed_s: i64,
     pub ready_s: i64,
     /// At the door by then, or it is late.
     pub due_s: i64,
