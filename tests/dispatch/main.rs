@@ -3,6 +3,7 @@
 
 mod corners;
 mod night;
+mod planned;
 mod town;
 
 use std::time::Duration;

@@ -110,7 +110,10 @@ fn wait_cost(town: &Town, weights: &Weights, wish: &Wish, dropoff_s: i64) -> i64
 }
 
 fn begin(town: &Town, hand: usize) -> Walk {
-    Walk { free_s: town.hands[hand].free_s.max(town.now_s), door: None, cost: 0, carried: 0 }
+    let known = &town.hands[hand];
+    // Who stands at a counter already has some of the service behind them.
+    let free_s = if known.sent_to.is_some() { known.free_s } else { known.free_s.max(town.now_s) };
+    Walk { free_s, door: None, cost: 0, carried: 0 }
 }
 
 fn step(town: &Town, weights: &Weights, hand: usize, first: bool, walk: Walk, trip: &Trip) -> Option<(Walk, Hours)> {

@@ -23,6 +23,8 @@ pub const WEIGHTS: Weights = Weights { wait: 1_000, late: 100, busy: 100, pay: 6
 
 /// A job that somebody is planned for is looked at again after this, however far its departure is.
 const LOOK_S_MAX: i64 = 60;
+/// Ready for so long, and still nobody could be asked: operators learn of it, whoever is planned.
+const WAITS_S_MAX: i64 = 600;
 /// While nobody can bring it at all, it is too early to say so before this.
 const FAR_S: i64 = 600;
 
@@ -92,9 +94,13 @@ fn ask(scene: &dyn Scene, moment: &Moment, round: &Round, call: &Call) -> Option
 fn wait(scene: &dyn Scene, moment: &Moment, id: JobId, job: &Job, outlook: Option<Outlook>) -> Plan {
     let (now, pace) = (scene.now(), scene.pace());
     let now_s = moment.town.now_s;
+    let waits_ms = now.ms_since(job.request.ready_at.max(job.searching_since));
+    // What is ready waits for somebody who is busy: they may be free before they are thought to be.
+    let look_s_max = if waits_ms < 0 { LOOK_S_MAX } else { pace.round_s };
     let until_s = match outlook {
-        // Somebody is planned: looked at again when they would have to be asked, or sooner if they are late already.
-        Some(outlook) => Some((outlook.leave_s - pace.ahead_s).clamp(now_s + pace.round_s, now_s + LOOK_S_MAX)),
+        Some(_) if waits_ms > 1_000 * WAITS_S_MAX => None,
+        // Somebody is planned: looked at again when they would have to be asked.
+        Some(outlook) => Some((outlook.leave_s - pace.ahead_s).clamp(now_s + pace.round_s, now_s + look_s_max)),
         None if job.request.ready_at.minus_s(FAR_S) > now => Some(now_s + LOOK_S_MAX),
         None => None,
     };

@@ -12,8 +12,9 @@ use crate::city::dispatch::model::{Job, JobId, WhyNot};
 use crate::city::dispatch::policy::eligible::{barred, off_duty};
 use crate::city::dispatch::policy::{Person, Rules, Scene};
 
-/// People looked at around each counter.
-const NEAR_MAX: usize = 64;
+/// People looked at in a moment: the fewer counters, the more around each, but not fewer than these.
+const LOOKED_AT: usize = 4_096;
+const NEAR_MIN: usize = 64;
 
 /// One city, one moment: what the plan's numbers stand for.
 pub struct Moment {
@@ -77,7 +78,7 @@ impl Moment {
             if let Some((merchant, point)) = sent_to(person) {
                 let counter = counters.at(merchant, point);
                 hand.sent_to = Some(counter);
-                hand.free_s = seconds(scene.arrives(person, point, city)).max(now_s);
+                hand.free_s = seconds(scene.arrives(person, point, city));
                 at = point;
                 for (task, carried) in person.tasks.iter().zip(&person.presence.carries) {
                     let ready_s = seconds(task.ready_at);
@@ -135,8 +136,9 @@ fn not_for(job: &Job, numbers: &BTreeMap<CourierId, usize>, now: Timestamp) -> V
 /// Everybody near a counter: who can be planned with, in the order of their ids, and who cannot.
 fn gather(scene: &dyn Scene, city: CityId, counters: &[Point], rules: &Rules) -> (Vec<Person>, Vec<(Person, WhyNot)>) {
     let mut near: BTreeMap<CourierId, Person> = BTreeMap::new();
+    let limit = NEAR_MIN.max(LOOKED_AT / counters.len().max(1));
     for counter in counters {
-        for person in scene.around(*counter, rules.reach_m, NEAR_MAX) {
+        for person in scene.around(*counter, rules.reach_m, limit) {
             near.entry(person.id).or_insert(person);
         }
     }
