@@ -13,6 +13,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
 use super::AdminCredentials;
+use crate::city::cities::CityId;
+use crate::city::dispatch::explain;
+use crate::city::dispatch::model::SubjectId;
+use crate::city::dispatch::policy::Choice;
 use crate::engine::{Caller, Engine, WriteError};
 use crate::people::identity::hashing;
 use crate::people::users::Email;
@@ -24,6 +28,10 @@ use crate::people::{People, admin};
 pub enum Ask {
     #[serde(rename = "admin.create")]
     AdminCreate { email: String },
+    #[serde(rename = "dispatch.explain")]
+    DispatchExplain { order: SubjectId, with: Option<Choice> },
+    #[serde(rename = "dispatch.fairness")]
+    DispatchFairness { city: Option<CityId>, days: u32 },
 }
 
 /// The socket of a data folder.
@@ -99,6 +107,14 @@ async fn answer(stream: UnixStream, engine: Engine, people: People) {
     }
     let said = match serde_json::from_str::<Ask>(&line) {
         Ok(Ask::AdminCreate { email }) => create_admin(&engine, &people, &email).await.map(|made| json!(made)),
+        Ok(Ask::DispatchExplain { order, with }) => explain::http::explain(&*engine.view(), order, with)
+            .map(|told| json!(told))
+            .ok_or_else(|| format!("there is no job about {order}")),
+        Ok(Ask::DispatchFairness { city, days }) => {
+            let until = engine.now();
+            let from = until.minus_s(i64::from(days) * 86_400);
+            Ok(json!({ "data": explain::http::groups(&*engine.view(), city, from, until) }))
+        }
         Err(error) => Err(format!("this server does not know that verb: {error}")),
     };
     let text = match said {

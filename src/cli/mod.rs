@@ -4,6 +4,7 @@ pub mod admin;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod dispatch;
 pub mod dispatch_bench;
 pub mod replay;
 pub mod serve;
@@ -30,6 +31,9 @@ enum Verb {
     Replay(replay::ReplayArgs),
     /// Plays real days of meal delivery by the dispatch policy itself, without a server.
     DispatchBench(dispatch_bench::DispatchBenchArgs),
+    /// Why a courier was asked, and who gets the work.
+    #[command(subcommand)]
+    Dispatch(dispatch::DispatchVerb),
     /// Administrators.
     #[command(subcommand)]
     Admin(admin::AdminVerb),
@@ -52,6 +56,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Verb::Demo(args) => demo::run(args).await.map_err(|error| error.to_string()),
         Verb::Replay(args) => replay::run(args).await.map_err(|error| error.to_string()),
         Verb::DispatchBench(args) => dispatch_bench::run(&args).map_err(|error| error.to_string()),
+        Verb::Dispatch(verb) => dispatch::run(verb).await,
         Verb::Admin(verb) => admin::run(verb).await,
         Verb::Openapi => crate::app::openapi().await.map_err(|error| error.to_string()).and_then(|document| {
             let text = document.to_pretty_json().map_err(|error| error.to_string())?;

@@ -24,11 +24,11 @@ fn offered_to(town: &Town, subject: u128) -> Option<CourierId> {
 async fn nobody_is_asked_before_they_would_have_to_leave() {
     let (_dir, town) = town().await;
     let (near, _far) = (town.online(1_500.0).await, town.online(6_000.0).await);
-    // 1500 m are 300 s; 60 s of the handing over and 60 s to answer come on top: asked about 420 s before it is ready.
+    // 1500 m are 300 s; 60 s of the handing over and 60 s to answer come on top: asked 420 s before it is ready, for 10 s if they do not look.
     town.want(1, 1_200).await;
     town.pass(600).await;
     assert_eq!(offered_to(&town, 1), None, "it is too early by three minutes");
-    town.pass(200).await;
+    town.pass(183).await;
     assert_eq!(offered_to(&town, 1), Some(near.id));
     let decisions = views::decisions(&*town.engine.view(), 1, 10);
     let (_, decision) = decisions.first().expect("an offer is a decision");
@@ -50,7 +50,8 @@ async fn two_orders_of_one_counter_are_one_offer_to_the_only_courier() {
     })
     .await
     .unwrap();
-    town.pass(300).await;
+    // 100 s to ride, and 120 s as above.
+    town.pass(183).await;
     assert_eq!((offered_to(&town, 1), offered_to(&town, 2)), (Some(rider.id), Some(rider.id)));
     let offers = town.offers(&rider).await;
     assert_eq!(offers.len(), 1, "they are asked once for both");
@@ -77,7 +78,9 @@ async fn the_far_courier_is_asked_where_the_near_one_is_needed_more() {
         (Some(south.id), Some(middle.id)),
         "the sum counts, not who is nearest to whom"
     );
-    let chosen = DECISIONS.scan(&*town.engine.view()).filter(|(_, decision)| matches!(decision.verdict, Verdict::Offered { .. }));
+    let view = town.engine.view();
+    let chosen = DECISIONS.scan(&*view).filter(|(_, decision)| matches!(decision.verdict, Verdict::Offered { .. }));
     assert_eq!(chosen.count(), 2);
+    drop(view);
     town.stop().await;
 }
