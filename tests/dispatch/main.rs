@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // tests
 
 mod corners;
+mod explained;
 mod night;
 mod planned;
 mod town;
