@@ -87,6 +87,7 @@ fn word(choice: Choice) -> &'static str {
     match choice {
         Choice::Immediate => "immediate",
         Choice::Horizon => "horizon",
+        Choice::Rolling => "rolling",
     }
 }
 

@@ -142,7 +142,7 @@ proptest! {
     #[test]
     fn a_day_obeys_the_rules(day in any_day(), seed in 0..1_000_u64, obedient: bool, capacity in 1..4_u32) {
         let people = if obedient { People::obedient() } else { People::real(seed) };
-        for choice in [Choice::Immediate, Choice::Horizon] {
+        for choice in [Choice::Immediate, Choice::Horizon, Choice::Rolling] {
             let play = || play_by(&day, &people, &mut PolicyMind::new(&day, choice.policy(), capacity));
             let played = play();
             let report = check(&played.real, &played.solution);

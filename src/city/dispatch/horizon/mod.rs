@@ -11,7 +11,7 @@
 //! planned anew with all that has become known. Who is under way to a counter can be given more from it until they leave it.
 //!
 //! Reading order: [`town`] (what is known), [`chain`] (what one courier would do and what it costs), [`assign`] (the assignment problem), [`search`]
-//! (the plan), this file (what must happen now).
+//! (the plan), this file (what must happen now), [`rolling`] (the published way, to measure ours against).
 //!
 //! Source of the rolling horizon, the bundles of one counter and the commitment: Reyes, Erera, Savelsbergh, Sahasrabudhe, O'Neil, "The Meal Delivery
 //! Routing Problem" (2018). Chains of several trips, their exchange and re-assignment are ours, after the classic moves for vehicle routing with
@@ -19,6 +19,7 @@
 
 pub mod assign;
 pub mod chain;
+pub mod rolling;
 pub mod search;
 pub mod town;
 

@@ -1,6 +1,9 @@
 //! The best plan that can be found quickly: wishes are inserted where they cost least, then moved, and couriers exchange what they would do next.
 //! Deterministic, and it stops by counting, not by the clock.
 
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
 use super::Weights;
 use super::assign::assign;
 use super::chain::{DOORS_MAX, NEVER, Trip, cost};
@@ -19,6 +22,12 @@ const SWEEPS_MAX: usize = 8;
 const TRIPS_MAX: usize = 8;
 /// Hands tried for a wish: the soonest at its counter.
 const NEAR: usize = 24;
+/// Sweeps that end with an exact assignment: later ones hardly move anybody, and it costs the most.
+const ASSIGNED_MAX: usize = 3;
+/// Chains times hands beyond which the exact assignment takes too long for a round; the exchanges remain.
+const ASSIGNABLE_MAX: usize = 100_000;
+/// Chains weighed in one search. A busy evening of one town settles with a tenth of it; a city's worst moment ends here, with the best plan so far.
+const WEIGHED_MAX: u64 = 400_000;
 
 /// A search under way.
 pub struct Search<'t> {
@@ -30,6 +39,12 @@ pub struct Search<'t> {
     with: Vec<Option<usize>>,
     /// By counter: hands, the soonest there first.
     near: Vec<Vec<usize>>,
+    /// `close[counter * hands + hand]`: the hand is one of the soonest there.
+    close: Vec<bool>,
+    /// By hand: the sweep in which its chain changed last.
+    changed: Vec<usize>,
+    sweep: usize,
+    weighed: Cell<u64>,
     scratch: Vec<Trip>,
 }
 
@@ -48,7 +63,13 @@ impl<'t> Search<'t> {
     #[must_use]
     pub fn new(town: &'t Town, weights: &'t Weights) -> Self {
         let counters = town.wishes.iter().map(|wish| wish.counter + 1).max().unwrap_or(0);
-        let near = (0..counters).map(|counter| soonest(town, counter)).collect();
+        let near: Vec<Vec<usize>> = (0..counters).map(|counter| soonest(town, counter)).collect();
+        let mut close = vec![false; counters * town.hands.len()];
+        for (counter, hands) in near.iter().enumerate() {
+            for hand in hands.iter().take(NEAR) {
+                close[counter * town.hands.len() + hand] = true;
+            }
+        }
         let mut search = Self {
             town,
             weights,
@@ -56,6 +77,10 @@ impl<'t> Search<'t> {
             costs: vec![0; town.hands.len()],
             with: vec![None; town.wishes.len()],
             near,
+            close,
+            changed: vec![0; town.hands.len()],
+            sweep: 0,
+            weighed: Cell::new(0),
             scratch: Vec::new(),
         };
         for hand in 0..town.hands.len() {
@@ -80,8 +105,18 @@ impl<'t> Search<'t> {
         }
     }
 
+    fn price<'a>(&self, hand: usize, trips: impl IntoIterator<Item = &'a Trip>) -> i64 {
+        self.weighed.set(self.weighed.get() + 1);
+        cost(self.town, self.weights, hand, trips)
+    }
+
+    fn is_spent(&self) -> bool {
+        self.weighed.get() >= WEIGHED_MAX
+    }
+
     fn put(&mut self, hand: usize, chain: Vec<Trip>) {
-        self.costs[hand] = cost(self.town, self.weights, hand, &chain);
+        self.costs[hand] = self.price(hand, &chain);
+        self.changed[hand] = self.sweep;
         for wish in chain.iter().flat_map(Trip::wishes) {
             self.with[wish] = Some(hand);
         }
@@ -113,7 +148,7 @@ impl<'t> Search<'t> {
         let mut scratch = std::mem::take(&mut self.scratch);
         let chain = &self.chains[hand];
         let mut consider = |scratch: &[Trip], trip, door| {
-            let total = cost(town, self.weights, hand, scratch);
+            let total = self.price(hand, scratch);
             if total < NEVER {
                 let slot = Slot { added: total - self.costs[hand], hand, trip, door };
                 if best.is_none_or(|best| slot < best) {
@@ -150,6 +185,7 @@ impl<'t> Search<'t> {
             None => chain.insert(slot.trip, Trip::to(wish)),
         }
         self.costs[slot.hand] += slot.added;
+        self.changed[slot.hand] = self.sweep;
         self.with[wish] = Some(slot.hand);
     }
 
@@ -163,7 +199,7 @@ impl<'t> Search<'t> {
             None => drop(chain.remove(at)),
         }
         let before = self.costs[hand];
-        self.costs[hand] = cost(self.town, self.weights, hand, &self.chains[hand]);
+        self.costs[hand] = self.price(hand, &self.chains[hand]);
         before - self.costs[hand]
     }
 
@@ -184,10 +220,16 @@ impl<'t> Search<'t> {
         let mut order: Vec<usize> = (0..self.town.wishes.len()).filter(|wish| self.town.wishes[*wish].owner.is_none()).collect();
         order.sort_by_key(|wish| (self.town.wishes[*wish].ready_s, *wish));
         for wish in order {
+            if self.is_spent() {
+                break;
+            }
             let kept = self.with[wish].map(|hand| (hand, self.chains[hand].clone(), self.costs[hand]));
             let saved = if kept.is_some() { self.remove(wish) } else { self.weights.left };
             match self.slot(wish).filter(|slot| slot.added < saved) {
                 Some(slot) => {
+                    if let Some((hand, ..)) = kept {
+                        self.changed[hand] = self.sweep;
+                    }
                     self.insert(wish, slot);
                     better = true;
                 }
@@ -206,13 +248,29 @@ impl<'t> Search<'t> {
     fn exchange(&mut self) -> bool {
         let mut better = false;
         for a in 0..self.chains.len() {
-            for b in a + 1..self.chains.len() {
-                if !self.chains[a].is_empty() || !self.chains[b].is_empty() {
+            for b in 0..self.chains.len() {
+                // Each pair once; of two who have nothing to do, never.
+                let (idle_a, idle_b) = (self.chains[a].is_empty(), self.chains[b].is_empty());
+                if idle_a || a == b || (b < a && !idle_b) {
+                    if idle_a {
+                        break;
+                    }
+                    continue;
+                }
+                // What has not changed since they were looked at has nothing new to exchange.
+                let news = self.changed[a].max(self.changed[b]) + 1 >= self.sweep;
+                if news && !self.is_spent() && (self.could_do(b, a) || self.could_do(a, b)) {
                     better |= self.exchange_pair(a, b);
                 }
             }
         }
         better
+    }
+
+    /// Whether a hand is near to something of another's chain.
+    fn could_do(&self, hand: usize, of: usize) -> bool {
+        let hands = self.town.hands.len();
+        self.chains[of].iter().any(|trip| self.close[trip.counter(self.town) * hands + hand])
     }
 
     fn exchange_pair(&mut self, a: usize, b: usize) -> bool {
@@ -229,11 +287,11 @@ impl<'t> Search<'t> {
                 if cut_a + of_b.len() - cut_b > TRIPS_MAX || cut_b + of_a.len() - cut_a > TRIPS_MAX {
                     continue;
                 }
-                let of_new_a = cost(town, self.weights, a, of_a[..cut_a].iter().chain(&of_b[cut_b..]));
+                let of_new_a = self.price(a, of_a[..cut_a].iter().chain(&of_b[cut_b..]));
                 if of_new_a >= now || best.is_some_and(|(least, ..)| of_new_a >= least) {
                     continue;
                 }
-                let total = of_new_a.saturating_add(cost(town, self.weights, b, of_b[..cut_b].iter().chain(&of_a[cut_a..])));
+                let total = of_new_a.saturating_add(self.price(b, of_b[..cut_b].iter().chain(&of_a[cut_a..])));
                 if total < now && best.is_none_or(|(least, ..)| total < least) {
                     let allowed = |hand: usize, trips: &[Trip]| trips.iter().flat_map(Trip::wishes).all(|wish| town.may(hand, wish));
                     if allowed(a, &of_b[cut_b..]) && allowed(b, &of_a[cut_a..]) {
@@ -255,14 +313,22 @@ impl<'t> Search<'t> {
     /// Hands who were not sent anywhere yet exchange whole chains, all at once and exactly. Whether anything got better.
     fn reassign(&mut self) -> bool {
         let town = self.town;
-        let free: Vec<usize> = (0..town.hands.len()).filter(|hand| town.hands[*hand].sent_to.is_none()).collect();
+        let mut free: Vec<usize> = (0..town.hands.len()).filter(|hand| town.hands[*hand].sent_to.is_none()).collect();
         let busy: Vec<usize> = free.iter().copied().filter(|hand| !self.chains[*hand].is_empty()).collect();
+        let heads: BTreeSet<usize> = busy.iter().map(|hand| self.chains[*hand][0].counter(town)).collect();
+        // Who has nothing to do comes into question where they are near.
+        let close = |hand: usize| heads.iter().any(|counter| self.close[counter * town.hands.len() + hand]);
+        free.retain(|hand| !self.chains[*hand].is_empty() || close(*hand));
+        if busy.len() * free.len() > ASSIGNABLE_MAX {
+            return false;
+        }
         let mut prices = vec![NEVER >> 12; busy.len() * free.len()];
         for (row, owner) in busy.iter().enumerate() {
             let chain = &self.chains[*owner];
             for (column, hand) in free.iter().enumerate() {
-                if chain.iter().flat_map(Trip::wishes).all(|wish| town.may(*hand, wish)) {
-                    let price = cost(town, self.weights, *hand, chain);
+                let near = hand == owner || self.close[chain[0].counter(town) * town.hands.len() + hand];
+                if near && chain.iter().flat_map(Trip::wishes).all(|wish| town.may(*hand, wish)) {
+                    let price = self.price(*hand, chain);
                     prices[row * free.len() + column] = price.min(NEVER >> 12);
                 }
             }
@@ -285,14 +351,22 @@ impl<'t> Search<'t> {
 
     /// Improves until nothing gets better, or the sweeps are over.
     pub fn improve(&mut self) {
-        for _ in 0..SWEEPS_MAX {
+        for sweep in 1..=SWEEPS_MAX {
+            self.sweep = sweep;
             let moved = self.relocate();
-            let assigned = self.reassign();
+            // A chain that nobody improved has its best hand since the last time.
+            let assigned = sweep <= ASSIGNED_MAX && self.reassign();
             let exchanged = self.exchange();
-            if !(moved || assigned || exchanged) {
+            if self.is_spent() || !(moved || assigned || exchanged) {
                 return;
             }
         }
+    }
+
+    /// What the plan costs as it stands, without what is left.
+    #[must_use]
+    pub fn cost(&self) -> i64 {
+        self.costs.iter().sum()
     }
 
     #[must_use]

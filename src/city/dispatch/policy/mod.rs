@@ -98,6 +98,8 @@ pub enum Choice {
     Immediate,
     /// All jobs and couriers together, planned ahead.
     Horizon,
+    /// The rolling horizon as published in 2018, to measure the other one against.
+    Rolling,
 }
 
 impl Choice {
@@ -106,7 +108,8 @@ impl Choice {
     pub fn policy(self) -> std::sync::Arc<dyn Policy> {
         match self {
             Self::Immediate => std::sync::Arc::new(Immediate),
-            Self::Horizon => std::sync::Arc::new(Horizon),
+            Self::Horizon => std::sync::Arc::new(Horizon::Searched),
+            Self::Rolling => std::sync::Arc::new(Horizon::Published),
         }
     }
 }

@@ -13,7 +13,7 @@ use storage::Timestamp;
 use super::eligible::{carried, why_not};
 use super::{Found, Plan, Policy, Scene};
 use crate::city::cities::CityId;
-use crate::city::dispatch::horizon::{Call, Outlook, Round, Weights, decide};
+use crate::city::dispatch::horizon::{Call, Outlook, Round, Weights, decide, rolling};
 use crate::city::dispatch::model::{Job, JobId};
 use moment::Moment;
 
@@ -28,13 +28,30 @@ const WAITS_S_MAX: i64 = 600;
 /// While nobody can bring it at all, it is too early to say so before this.
 const FAR_S: i64 = 600;
 
-/// See the module.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Horizon;
+/// See the module. The two differ in how a moment is planned, and in nothing else.
+#[derive(Clone, Copy, Debug)]
+pub enum Horizon {
+    /// Chains of trips, searched for.
+    Searched,
+    /// One trip a courier, as published.
+    Published,
+}
+
+impl Horizon {
+    fn decide(self, moment: &Moment) -> Round {
+        match self {
+            Self::Searched => decide(&moment.town, &WEIGHTS),
+            Self::Published => rolling::decide(&moment.town, &WEIGHTS),
+        }
+    }
+}
 
 impl Policy for Horizon {
     fn name(&self) -> &'static str {
-        "horizon/1"
+        match self {
+            Self::Searched => "horizon/1",
+            Self::Published => "rolling/1",
+        }
     }
 
     fn plan(&self, scene: &dyn Scene, due: &[(JobId, Job)]) -> Vec<Plan> {
@@ -42,22 +59,24 @@ impl Policy for Horizon {
         for job in due {
             cities.entry(job.1.request.city).or_default().push(job);
         }
-        cities.into_iter().flat_map(|(city, due)| plan_city(scene, city, &due)).collect()
+        cities.into_iter().flat_map(|(city, due)| self.plan_city(scene, city, &due)).collect()
     }
 }
 
-fn plan_city(scene: &dyn Scene, city: CityId, due: &[&(JobId, Job)]) -> Vec<Plan> {
-    let mut jobs: BTreeMap<JobId, Job> = scene.waiting(city).into_iter().collect();
-    jobs.extend(due.iter().map(|(id, job)| (*id, job.clone())));
-    let moment = Moment::of(scene, city, jobs.into_iter().collect());
-    let round = decide(&moment.town, &WEIGHTS);
-    let mut plans: Vec<Plan> = round.calls.iter().filter_map(|call| ask(scene, &moment, &round, call)).collect();
-    let asked: BTreeSet<JobId> = plans.iter().flat_map(|plan| plan.jobs.iter().copied()).collect();
-    for (id, job) in due.iter().filter(|(id, _)| !asked.contains(id)) {
-        let outlook = moment.wish_of(*id).and_then(|wish| round.outlooks[wish]);
-        plans.push(wait(scene, &moment, *id, job, outlook));
+impl Horizon {
+    fn plan_city(self, scene: &dyn Scene, city: CityId, due: &[&(JobId, Job)]) -> Vec<Plan> {
+        let mut jobs: BTreeMap<JobId, Job> = scene.waiting(city).into_iter().collect();
+        jobs.extend(due.iter().map(|(id, job)| (*id, job.clone())));
+        let moment = Moment::of(scene, city, jobs.into_iter().collect());
+        let round = self.decide(&moment);
+        let mut plans: Vec<Plan> = round.calls.iter().filter_map(|call| ask(scene, &moment, &round, call)).collect();
+        let asked: BTreeSet<JobId> = plans.iter().flat_map(|plan| plan.jobs.iter().copied()).collect();
+        for (id, job) in due.iter().filter(|(id, _)| !asked.contains(id)) {
+            let outlook = moment.wish_of(*id).and_then(|wish| round.outlooks[wish]);
+            plans.push(wait(scene, &moment, *id, job, outlook));
+        }
+        plans
     }
-    plans
 }
 
 /// The offer of a call: as much of it as rows allow.
