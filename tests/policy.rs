@@ -214,6 +214,8 @@ async fn the_table() {
         (CitySupport, "dispatch.candidates", plain("Dispatch").with("city", users::city_text(CITY)), Ok("dispatch-support")),
         (CitySupport, "dispatch.candidates", plain("Dispatch").with("city", users::city_text(90)), not_found),
         (CitySupport, "dispatch.nearby", plain("Dispatch"), not_found),
+        (Support, "dispatch.fairness", plain("Dispatch"), forbidden),
+        (Admin, "dispatch.fairness", plain("Dispatch"), Ok("dispatch-admin")),
         (
             CitySupport,
             "merchants.staff",

@@ -17,6 +17,10 @@ use tokio::sync::watch;
 
 use super::AdminCredentials;
 use super::inspection::{self, Inspection};
+use crate::city::cities::CityId;
+use crate::city::dispatch::explain;
+use crate::city::dispatch::model::SubjectId;
+use crate::city::dispatch::policy::Choice;
 use crate::engine::{Caller, Engine, Fault, WriteError, pause};
 use crate::ops::backup::Backup;
 use crate::people::identity::hashing;
@@ -47,6 +51,10 @@ pub enum Ask {
     /// Let a restored copy send.
     #[serde(rename = "outbox.release")]
     OutboxRelease,
+    #[serde(rename = "dispatch.explain")]
+    DispatchExplain { order: SubjectId, with: Option<Choice> },
+    #[serde(rename = "dispatch.fairness")]
+    DispatchFairness { city: Option<CityId>, days: u32 },
 }
 
 /// What the verbs work on.
@@ -167,6 +175,14 @@ async fn answer(stream: UnixStream, served: Served) {
         Ok(Ask::Snapshot { to }) => blocking(move || backup.snapshot(to.as_deref())).await.map(|taken| json!(taken)),
         Ok(Ask::RestoreDrill) => blocking(move || backup.drill()).await.map(|drilled| json!(drilled)),
         Ok(Ask::OutboxRelease) => release_outbox(&engine).await,
+        Ok(Ask::DispatchExplain { order, with }) => explain::http::explain(&*engine.view(), order, with)
+            .map(|told| json!(told))
+            .ok_or_else(|| format!("there is no job about {order}")),
+        Ok(Ask::DispatchFairness { city, days }) => {
+            let until = engine.now();
+            let from = until.minus_s(i64::from(days) * 86_400);
+            Ok(json!({ "data": explain::http::groups(&*engine.view(), city, from, until) }))
+        }
         Err(error) => Err(format!("this server does not know that verb: {error}")),
     };
     let text = match said {

@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::city::dispatch::policy::Immediate;
+use crate::city::dispatch::policy::Choice;
 use crate::city::dispatch::{Desk, Dispatcher};
 use crate::city::media::shelf::Shelf;
 use crate::city::search::Search;
@@ -76,6 +76,8 @@ pub struct AppOptions {
     pub ledger_origin: Option<String>,
     /// This node's part in a replicated city.
     pub replication: Option<ReplicationOptions>,
+    /// How couriers are chosen.
+    pub policy: Choice,
 }
 
 impl Default for AppOptions {
@@ -92,6 +94,7 @@ impl Default for AppOptions {
             sizes: Sizes::default(),
             ledger_origin: None,
             replication: None,
+            policy: Choice::default(),
         }
     }
 }
@@ -221,7 +224,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     }
     let search = Search::start(&engine, &data.join("search"))?;
     let desk = Arc::new(Desk::default());
-    let dispatcher = Dispatcher::new(tracking.clone(), desk.clone(), Arc::new(Immediate));
+    let dispatcher = Dispatcher::new(tracking.clone(), desk.clone(), options.policy.policy());
     if leads {
         dispatcher.recover(&engine).await?;
         let waits = node.as_ref().is_some_and(|node| replicated::arm(node, &engine));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::app::Sizes;
+use crate::city::dispatch::policy::Choice;
 use crate::engine::{Ack, AckOptions};
 use crate::ops::backup::BackupConfig;
 use crate::replication::{ReplicationOptions, Role};
@@ -22,6 +23,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
+    /// How couriers are chosen.
+    pub policy: Choice,
     pub backup: BackupConfig,
     pub storage: Sizes,
     pub ledger: Option<Ledger>,
@@ -162,7 +165,11 @@ mod tests {
         assert!(Config::read(file.path()).expect_err("which follower?").to_string().contains("follower = "));
         std::fs::write(file.path(), format!("{section}follower = \"b\"\n")).expect("written");
         Config::read(file.path()).expect("valid");
-        std::fs::write(file.path(), "listen = \"127.0.0.1:1\"\n").expect("written");
+        std::fs::write(file.path(), "policy = \"nearest\"\n").expect("written");
+        let why = Config::read(file.path()).expect_err("there is no such policy").to_string();
+        assert!(why.contains("horizon"), "{why}");
+        std::fs::write(file.path(), "listen = \"127.0.0.1:1\"\npolicy = \"horizon\"\n").expect("written");
+        assert_eq!(Config::read(file.path()).expect("valid").policy, Choice::Horizon);
         assert_eq!(Config::read(file.path()).expect("valid").listen, "127.0.0.1:1".parse().ok());
     }
 }

@@ -4,6 +4,8 @@ pub mod admin;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod dispatch;
+pub mod dispatch_bench;
 pub mod follow;
 pub mod ledger;
 pub mod outbox;
@@ -40,6 +42,11 @@ enum Verb {
     Replay(replay::ReplayArgs),
     /// Says whether a data folder is in order, or exactly what is not and where.
     Verify(verify::VerifyArgs),
+    /// Plays real days of meal delivery by the dispatch policy itself, without a server.
+    DispatchBench(dispatch_bench::DispatchBenchArgs),
+    /// Why a courier was asked, and who gets the work.
+    #[command(subcommand)]
+    Dispatch(dispatch::DispatchVerb),
     /// Administrators.
     #[command(subcommand)]
     Admin(admin::AdminVerb),
@@ -76,6 +83,8 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Verb::Demo(args) => demo::run(args).await.map_err(|error| error.to_string()),
         Verb::Replay(args) => replay::run(args).await.map_err(|error| error.to_string()),
         Verb::Verify(args) => verify::run(&args).await,
+        Verb::DispatchBench(args) => dispatch_bench::run(&args).map_err(|error| error.to_string()),
+        Verb::Dispatch(verb) => dispatch::run(verb).await,
         Verb::Admin(verb) => admin::run(verb).await,
         Verb::Snapshot(args) => snapshot::run(args).await,
         Verb::Restore(args) => restore::run(args).await,

@@ -56,6 +56,7 @@ pub fn options(args: &ServeArgs) -> Result<AppOptions, String> {
         sizes: config.storage,
         ledger_origin: config.ledger.and_then(|ledger| ledger.origin),
         replication: config.replication.map(super::config::Replication::options),
+        policy: config.policy,
     })
 }
 

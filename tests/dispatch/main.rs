@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)] // tests
 
 mod corners;
+mod explained;
 mod night;
+mod planned;
 mod town;
 
 use std::time::Duration;

@@ -3,6 +3,7 @@
 use medina::city::couriers::{self, Availability};
 use medina::city::dispatch;
 use medina::city::dispatch::model::{JOBS, JobState, OFFERS, OfferState};
+use medina::city::dispatch::policy::Choice;
 use medina::engine::attention::ATTENTION;
 
 use crate::town::{Rider, Town};
@@ -71,9 +72,9 @@ async fn act(town: &Town, rider: &Rider, dice: &mut Dice) {
     }
 }
 
-async fn night(seed: u64) {
+async fn night(seed: u64, policy: Choice) {
     let dir = tempfile::tempdir().unwrap();
-    let town = Town::start(dir.path()).await;
+    let town = Town::planned_by(dir.path(), policy.policy()).await;
     let mut dice = Dice(seed * 2 + 1);
     let mut riders = Vec::new();
     for _ in 0..4 {
@@ -121,6 +122,13 @@ async fn night(seed: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_job_ends_or_is_known_to_operators() {
     for seed in 1..=3 {
-        night(seed).await;
+        night(seed, Choice::Immediate).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_job_ends_or_is_known_when_it_is_planned_ahead() {
+    for seed in 1..=3 {
+        night(seed, Choice::Horizon).await;
     }
 }

@@ -1,9 +1,12 @@
 //! Meal-delivery days: reading, checking, measuring; and the 15 public days if MEDINA_DATA names the folder that holds `mdrp/`.
 #![allow(clippy::unwrap_used)] // tests
 
+mod assignment;
+mod bench;
 mod checker;
 mod files;
 mod laws;
+mod plans;
 mod public_days;
 
 use std::collections::BTreeSet;

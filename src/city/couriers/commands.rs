@@ -5,7 +5,7 @@ use storage::{Read, Timestamp};
 
 use super::machine::{self, Account, Command};
 use super::model::{Availability, CAPACITY_MAX, COURIERS, Courier, CourierId, PRESENCES, Presence, Refusal, Status, Vehicle};
-use super::views;
+use super::{hours, views};
 use crate::city::cities::{self, CityId};
 use crate::city::dispatch;
 use crate::city::place::Place;
@@ -144,6 +144,7 @@ pub fn edit(tx: &mut Tx, id: CourierId, if_match: Option<u64>, change: impl FnOn
 fn stop_work(tx: &mut Tx, id: CourierId) {
     let mut presence = views::presence(tx, id);
     if presence.availability != Availability::Offline {
+        hours::count(tx, id, &presence);
         presence.availability = if presence.carries.is_empty() { Availability::Offline } else { Availability::Break };
         presence.changed_at = tx.now();
         PRESENCES.put(tx, &id, &presence);
@@ -169,7 +170,9 @@ pub fn report(tx: &mut Tx, report: Report) -> Result<(CourierId, Courier, Presen
         dispatch::offers::void_of(tx, id, "the courier stopped work");
     }
     let Report { availability, until, position } = report;
+    let before = views::presence(tx, id);
     let presence = apply(tx, id, &Command::Report { availability, until, position })?;
+    hours::count(tx, id, &before);
     if availability == Availability::Online {
         dispatch::jobs::somebody_free(tx, courier.city);
     }

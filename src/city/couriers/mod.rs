@@ -12,6 +12,7 @@
 //! Reading order: [`model`], [`machine`] (presence and hands), [`commands`], [`views`], [`http`]. Dispatch moves the hands; nobody else does.
 
 pub mod commands;
+pub mod hours;
 pub mod http;
 pub mod machine;
 pub mod model;

@@ -10,8 +10,9 @@ use storage::{Timestamp, View};
 use tokio::sync::watch;
 
 use super::desk::{self, Desk};
+use super::explain::sight::{SIGHTS, Sight};
 use super::jobs;
-use super::model::{JOBS, JOBS_DUE, Job, JobId, OfferId, Refusal};
+use super::model::{JOBS, JOBS_DUE, Job, JobId, OFFERS, OfferId, Refusal};
 use super::offers;
 use super::policy::{Found, Plan, Policy};
 use super::scene::LiveScene;
@@ -26,6 +27,9 @@ const DUE_MAX: usize = 256;
 const STUCK: Duration = Duration::from_millis(20);
 /// After a start devices need this long to come back.
 pub const GRACE_S: i64 = 60;
+
+/// A plan, and what the policy saw.
+type Planned = (Plan, Option<Sight>);
 
 /// See the module. One per appliance.
 pub struct Dispatcher {
@@ -107,7 +111,7 @@ impl Dispatcher {
     }
 
     /// Plans for what is due. A job on which the policy panics is set aside: it must not stop the others.
-    async fn plan(&self, engine: &Engine, view: Arc<View>, due: Vec<(JobId, Job)>) -> Result<Vec<Plan>, Fault> {
+    async fn plan(&self, engine: &Engine, view: Arc<View>, due: Vec<(JobId, Job)>) -> Result<Vec<Planned>, Fault> {
         let now = engine.now();
         let due = Arc::new(due);
         if let Some(plans) = self.try_plan(view.clone(), now, due.clone()).await? {
@@ -124,7 +128,7 @@ impl Dispatcher {
     }
 
     /// `None` if the policy panicked.
-    async fn try_plan(&self, view: Arc<View>, now: Timestamp, due: Arc<Vec<(JobId, Job)>>) -> Result<Option<Vec<Plan>>, Fault> {
+    async fn try_plan(&self, view: Arc<View>, now: Timestamp, due: Arc<Vec<(JobId, Job)>>) -> Result<Option<Vec<Planned>>, Fault> {
         let (tracking, policy, decisions) = (self.tracking.clone(), self.policy.clone(), self.decisions.clone());
         let planned = tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
@@ -135,7 +139,11 @@ impl Dispatcher {
                 decisions.record(each);
                 metrics::histogram!("medina_dispatch_decision_seconds").record(each);
             }
-            plans
+            let planned = plans.into_iter().map(|plan| {
+                let sight = (!plan.candidates.is_empty()).then(|| scene.sight(&plan)).flatten();
+                (plan, sight)
+            });
+            planned.collect::<Vec<Planned>>()
         });
         match planned.await {
             Ok(plans) => Ok(Some(plans)),
@@ -148,7 +156,7 @@ impl Dispatcher {
     }
 
     /// Whether the plan was carried out; a stale one is no failure, its jobs are still due.
-    async fn carry_out(&self, engine: &Engine, plan: Plan) -> Result<bool, Fault> {
+    async fn carry_out(&self, engine: &Engine, (plan, sight): Planned) -> Result<bool, Fault> {
         let policy = self.policy.name();
         let outcome = match plan.found {
             Found::Offer { .. } => "offer",
@@ -157,10 +165,19 @@ impl Dispatcher {
         };
         let jobs = plan.jobs.clone();
         let written = engine
-            .write(&Caller::system("dispatch"), "dispatch.decide", move |tx| match plan.found {
-                Found::Offer { courier, .. } => offers::make(tx, &plan, policy).map(|offer| Some((courier, offer))),
-                Found::Later { until } => jobs::later(tx, &plan.jobs, until).map(|()| None),
-                Found::Nobody => jobs::nobody(tx, &plan, policy).map(|()| None),
+            .write(&Caller::system("dispatch"), "dispatch.decide", move |tx| {
+                let (decision, offered) = match plan.found {
+                    Found::Offer { courier, .. } => {
+                        let offer = offers::make(tx, &plan, policy)?;
+                        (OFFERS.get(tx, &offer).map(|offer| offer.decision), Some((courier, offer)))
+                    }
+                    Found::Later { until } => (jobs::later(tx, &plan.jobs, until).map(|()| None)?, None),
+                    Found::Nobody => (Some(jobs::nobody(tx, &plan, policy)?), None),
+                };
+                if let (Some(decision), Some(sight)) = (decision, sight) {
+                    SIGHTS.put(tx, &decision, &sight);
+                }
+                Ok::<_, Refusal>(offered)
             })
             .await;
         match written {

@@ -373,4 +373,5 @@ pub fn routes(services: Services) -> OpenApiRouter {
         .routes(routes!(nearby))
         .routes(routes!(candidates))
         .with_state(services)
+        .merge(super::explain::http::routes())
 }

@@ -5,7 +5,8 @@ use storage::{Read, Timestamp};
 use super::event::{Happened, RouteChanged, What};
 use super::machine::job::{self, Command};
 use super::model::{
-    DECISIONS, Decision, JOBS, JOBS_BY_SUBJECT, JOBS_STRANDED, Job, JobId, JobState, Offer, Pause, Refusal, Request, SubjectId, Verdict,
+    DECISIONS, Decision, DecisionId, JOBS, JOBS_BY_SUBJECT, JOBS_STRANDED, Job, JobId, JobState, Offer, Pause, Refusal, Request, SubjectId,
+    Verdict,
 };
 use super::offers;
 use super::policy::Plan;
@@ -219,7 +220,7 @@ pub fn later(tx: &mut Tx, jobs: &[JobId], until: Timestamp) -> Result<(), Refusa
 ///
 /// # Errors
 /// [`Refusal::NotWhile`] if a job is not due any more.
-pub fn nobody(tx: &mut Tx, plan: &Plan, policy: &str) -> Result<(), Refusal> {
+pub fn nobody(tx: &mut Tx, plan: &Plan, policy: &str) -> Result<DecisionId, Refusal> {
     let now = tx.now();
     for id in &plan.jobs {
         let before = JOBS.get(tx, id).ok_or(Refusal::NoJob)?;
@@ -231,8 +232,7 @@ pub fn nobody(tx: &mut Tx, plan: &Plan, policy: &str) -> Result<(), Refusal> {
             tx.emit(Happened { city: job.request.city, what: What::Unassignable { subject: job.request.subject } });
         }
     }
-    keep_decision(tx, plan, policy, Verdict::Nobody)?;
-    Ok(())
+    keep_decision(tx, plan, policy, Verdict::Nobody)
 }
 
 fn tell_operators(tx: &mut Tx, job: &Job) {
@@ -244,7 +244,7 @@ fn tell_operators(tx: &mut Tx, job: &Job) {
 }
 
 /// Writes down why.
-pub(super) fn keep_decision(tx: &mut Tx, plan: &Plan, policy: &str, verdict: Verdict) -> Result<super::model::DecisionId, Refusal> {
+pub(super) fn keep_decision(tx: &mut Tx, plan: &Plan, policy: &str, verdict: Verdict) -> Result<DecisionId, Refusal> {
     let jobs: Vec<Job> = plan.jobs.iter().map(|id| JOBS.get(tx, id).ok_or(Refusal::NoJob)).collect::<Result<_, _>>()?;
     let id = tx.new_id();
     let decision = Decision {

@@ -28,11 +28,13 @@
 //! command that checks again what it relies on. A crash between the two loses nothing: the job is still due.
 //!
 //! Reading order: [`model`], [`machine`] (both graphs), [`travel`], [`route`], [`score`], [`policy`] (who is asked, pure), [`scene`] (what a policy sees),
-//! [`jobs`] and [`offers`] (commands), [`dispatcher`], [`views`], [`http`].
+//! [`horizon`] (planning ahead, pure), [`jobs`] and [`offers`] (commands), [`dispatcher`], [`explain`] (why), [`views`], [`http`].
 
 pub mod desk;
 pub mod dispatcher;
 pub mod event;
+pub mod explain;
+pub mod horizon;
 pub mod http;
 pub mod jobs;
 pub mod machine;

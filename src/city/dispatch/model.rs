@@ -310,7 +310,13 @@ pub static JOBS_STRANDED: Index<JobId, Job> = Index::new(363, "dispatch.jobs_str
         keys.add(&(job.request.city, job.request.ready_at));
     }
 });
-pub static JOBS: Table<JobId, Job> = Table::new(360, "dispatch.jobs", &[&JOBS_BY_SUBJECT, &JOBS_DUE, &JOBS_STRANDED]);
+/// All jobs that look for a courier, paused or not, by city, the soonest ready first: what a plan is made of.
+pub static JOBS_OPEN: Index<JobId, Job> = Index::new(364, "dispatch.jobs_open", |_, job, keys| {
+    if matches!(job.state, JobState::Waiting { .. }) {
+        keys.add(&(job.request.city, job.request.ready_at));
+    }
+});
+pub static JOBS: Table<JobId, Job> = Table::new(360, "dispatch.jobs", &[&JOBS_BY_SUBJECT, &JOBS_DUE, &JOBS_STRANDED, &JOBS_OPEN]);
 
 /// Unanswered offers.
 pub static OFFERS_LIVE: Index<OfferId, Offer> = Index::new(366, "dispatch.offers_live", |_, offer, keys| {

@@ -5,11 +5,13 @@ use storage::Timestamp;
 use super::event::{Happened, RouteChanged, What};
 use super::jobs::{self, move_hands, step};
 use super::machine::{job, offer};
-use super::model::{JOBS, Job, OFFERS, OFFERS_LIVE, Offer, OfferId, OfferState, Refusal, RefusedBecause, SubjectId, Verdict, WhyNot};
+use super::model::{
+    JOBS, Job, JobState, OFFERS, OFFERS_LIVE, Offer, OfferId, OfferState, Refusal, RefusedBecause, SubjectId, Verdict, WhyNot,
+};
 use super::policy::{Found, Plan, Rules, eligible};
 use super::scene;
 use crate::city::couriers::machine::{Answer, Command as Hands};
-use crate::city::couriers::{self, Carried, CourierId};
+use crate::city::couriers::{self, CourierId};
 use crate::engine::{Fault, FiredTimer, Question, Resource, Timer, Tx};
 use crate::money::Money;
 
@@ -23,12 +25,13 @@ pub const UNSEEN_S: i64 = 10;
 /// Asks the courier that a plan chose, if everything it relied on still holds.
 ///
 /// # Errors
-/// [`Refusal::NotWhile`] if a job is not due any more, [`Refusal::Unavailable`] if the courier cannot be asked: plan again.
+/// [`Refusal::NotWhile`] if a job does not look for a courier any more, [`Refusal::Unavailable`] if the courier cannot be asked: plan again.
 pub fn make(tx: &mut Tx, plan: &Plan, policy: &str) -> Result<OfferId, Refusal> {
     let Found::Offer { courier, distance_m, eta } = plan.found else { unreachable!("the dispatcher makes offers of offers only") };
     let jobs: Vec<Job> = plan.jobs.iter().map(|id| JOBS.get(tx, id).ok_or(Refusal::NoJob)).collect::<Result<_, _>>()?;
     let first = jobs.first().ok_or(Refusal::NoJob)?;
-    if let Some(gone) = jobs.iter().find(|job| !job.state.is_due()) {
+    // A policy that plans ahead may find that a paused one cannot wait after all.
+    if let Some(gone) = jobs.iter().find(|job| !matches!(job.state, JobState::Waiting { .. })) {
         return Err(Refusal::NotWhile(job::name(gone.state)));
     }
     let rules = scene::rules(tx, first.request.city).ok_or(Refusal::Unavailable(WhyNot::OtherCity))?;
@@ -85,20 +88,9 @@ fn why_not(tx: &Tx, jobs: &[Job], courier: CourierId, rules: &Rules) -> Option<W
             return Some(why);
         }
         // The next one comes on top of this one.
-        presence.carries.push(carried(job));
+        presence.carries.push(eligible::carried(job));
     }
     None
-}
-
-fn carried(job: &Job) -> Carried {
-    let request = &job.request;
-    Carried {
-        subject: request.subject,
-        merchant: request.merchant,
-        size: request.size,
-        cash: request.cash_due.map_or(0, |cash| cash.amount),
-        picked_up: false,
-    }
 }
 
 fn asked(action: &'static str, id: OfferId, offer: &Offer, tx: &Tx) -> Question {
@@ -117,7 +109,7 @@ pub fn accept(tx: &mut Tx, id: OfferId) -> Result<Offer, Refusal> {
     move_hands(tx, offer.courier, &Hands::Answer { offer: id.as_u128(), answer: Answer::Accepted });
     for job_id in &offer.jobs {
         let job = step(tx, *job_id, &job::Command::Accept { offer: id, courier: offer.courier })?;
-        move_hands(tx, offer.courier, &Hands::TakeOn(carried(&job)));
+        move_hands(tx, offer.courier, &Hands::TakeOn(eligible::carried(&job)));
         let subject = job.request.subject;
         tx.settle_attention(jobs::ATTENTION, &SubjectId::from_u128(subject).to_string());
         tx.emit(Happened { city: offer.city, what: What::Assigned { subject, courier: offer.courier, eta: offer.eta } });

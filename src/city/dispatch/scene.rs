@@ -1,14 +1,16 @@
 //! What a policy sees: a view's rows and the live map, as one moment.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use index::geo::Point;
 use storage::{Read, Timestamp, View};
 
+use super::explain::sight::{OTHERS_MAX, PEOPLE_MAX, Seen, Sight};
 use super::jobs;
-use super::model::{Job, JobState};
-use super::policy::{Person, Rules, Scene};
+use super::model::{JOBS, JOBS_OPEN, Job, JobId, JobState};
+use super::policy::{Person, Plan, Rules, Scene};
 use super::route::Task;
 use super::travel::{GreatCircle, Times};
 use crate::city::cities::{self, CityId};
@@ -51,14 +53,36 @@ pub struct LiveScene {
     tracking: Arc<Tracking>,
     now: Timestamp,
     cities: BTreeMap<CityId, (Rules, GreatCircle)>,
+    /// Whoever was looked at once: a plan asks for the people around many counters.
+    seen: RefCell<BTreeMap<CourierId, Option<Person>>>,
+    /// Jobs that a plan asked for.
+    waiting: RefCell<Vec<(JobId, Job)>>,
 }
+
+/// Jobs of one city that one plan is made of, at most; what is ready later waits for the next.
+const PLANNED_MAX: usize = 512;
 
 impl LiveScene {
     /// The moment of `view`, with the cities of some jobs.
     #[must_use]
     pub fn new(view: Arc<View>, tracking: Arc<Tracking>, now: Timestamp, jobs: impl Iterator<Item = CityId>) -> Self {
         let cities = jobs.filter_map(|city| Some((city, (rules(&*view, city)?, times(&*view, city)?)))).collect();
-        Self { view, tracking, now, cities }
+        Self { view, tracking, now, cities, seen: RefCell::default(), waiting: RefCell::default() }
+    }
+
+    /// What is kept of this moment beside a decision: whoever it weighed, its jobs, and what else waited.
+    #[must_use]
+    pub fn sight(&self, plan: &Plan) -> Option<Sight> {
+        let jobs: Vec<(JobId, Job)> = plan.jobs.iter().filter_map(|id| JOBS.get(&*self.view, id).map(|job| (*id, job))).collect();
+        let city = jobs.first()?.1.request.city;
+        let Rules { offer_s, cash_limit, reach_m } = self.city(city).0;
+        let speed_mps = cities::get(&*self.view, city)?.speed_mps;
+        let seen = self.seen.borrow();
+        let people = plan.candidates.iter().take(PEOPLE_MAX).filter_map(|candidate| seen.get(&candidate.courier)?.as_ref()).map(Seen::from);
+        let others = self.waiting.borrow();
+        let others = others.iter().filter(|(id, job)| !plan.jobs.contains(id) && job.request.city == city).take(OTHERS_MAX).cloned();
+        let jobs = jobs.iter().cloned().chain(others).collect();
+        Some(Sight { at: self.now, offer_s, cash_limit, reach_m, speed_mps, jobs, people: people.collect() })
     }
 
     fn city(&self, city: CityId) -> &(Rules, GreatCircle) {
@@ -89,7 +113,17 @@ impl Scene for LiveScene {
     fn around(&self, point: Point, radius_m: u32, limit: usize) -> Vec<Person> {
         let seen = self.tracking.nearest(point, limit, f64::from(radius_m), |_| true);
         seen.into_iter()
-            .filter_map(|seen| self.person(CourierId::from_u128(seen.id), seen.fix.point, Timestamp::from_millis(seen.fix.at_ms)))
+            .filter_map(|seen| {
+                let id = CourierId::from_u128(seen.id);
+                let look = || self.person(id, seen.fix.point, Timestamp::from_millis(seen.fix.at_ms));
+                self.seen.borrow_mut().entry(id).or_insert_with(look).clone()
+            })
             .collect()
+    }
+
+    fn waiting(&self, city: CityId) -> Vec<(JobId, Job)> {
+        let jobs: Vec<(JobId, Job)> = JOBS.find(&*self.view, &JOBS_OPEN, &city).take(PLANNED_MAX).collect();
+        self.waiting.borrow_mut().extend_from_slice(&jobs);
+        jobs
     }
 }

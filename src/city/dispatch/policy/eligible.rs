@@ -3,7 +3,8 @@
 use storage::Timestamp;
 
 use super::Rules;
-use crate::city::couriers::{Availability, Courier, CourierId, Presence, Status};
+use crate::city::cities::CityId;
+use crate::city::couriers::{Availability, Carried, Courier, CourierId, Presence, Status};
 use crate::city::dispatch::model::{Job, RefusedBecause, WhyNot};
 
 /// Somebody who did not answer, or was not reached, is not asked about the same job again for this long.
@@ -14,11 +15,19 @@ pub const NO_REMEMBERED_S: i64 = 600;
 /// Why this courier cannot be asked to bring this job, as far as rows tell.
 #[must_use]
 pub fn why_not(job: &Job, id: CourierId, account: &Courier, presence: &Presence, rules: &Rules, now: Timestamp) -> Option<WhyNot> {
-    let request = &job.request;
+    off_duty(job.request.city, account, presence, now)
+        .or_else(|| barred(job, id, now))
+        .or_else(|| presence.asked.is_some().then_some(WhyNot::Asked))
+        .or_else(|| hands(job, account, presence, rules))
+}
+
+/// Why nobody needs to think of this courier at all now.
+#[must_use]
+pub fn off_duty(city: CityId, account: &Courier, presence: &Presence, now: Timestamp) -> Option<WhyNot> {
     if account.status != Status::Active {
         return Some(WhyNot::NotActive);
     }
-    if account.city != request.city {
+    if account.city != city {
         return Some(WhyNot::OtherCity);
     }
     match presence.availability {
@@ -26,17 +35,19 @@ pub fn why_not(job: &Job, id: CourierId, account: &Courier, presence: &Presence,
         Availability::Offline => return Some(WhyNot::Offline),
         Availability::Break => return Some(WhyNot::OnBreak),
     }
-    if presence.until.is_some_and(|until| until <= now) {
-        return Some(WhyNot::EndsBefore);
-    }
-    if let Some(why) =
-        job.refused.iter().filter(|refused| refused.courier == id).find_map(|refused| remembered(refused.why, now.ms_since(refused.at)))
-    {
-        return Some(why);
-    }
-    if presence.asked.is_some() {
-        return Some(WhyNot::Asked);
-    }
+    presence.until.is_some_and(|until| until <= now).then_some(WhyNot::EndsBefore)
+}
+
+/// What happened between this job and this courier.
+#[must_use]
+pub fn barred(job: &Job, id: CourierId, now: Timestamp) -> Option<WhyNot> {
+    let theirs = job.refused.iter().filter(|refused| refused.courier == id);
+    theirs.filter_map(|refused| remembered(refused.why, now.ms_since(refused.at))).next()
+}
+
+/// What is in their hands already.
+fn hands(job: &Job, account: &Courier, presence: &Presence, rules: &Rules) -> Option<WhyNot> {
+    let request = &job.request;
     // One way at a time, unless it is the same counter and nothing has left it yet.
     if presence.carries.iter().any(|carried| carried.picked_up || carried.merchant != request.merchant) {
         return Some(WhyNot::Busy);
@@ -50,6 +61,19 @@ pub fn why_not(job: &Job, id: CourierId, account: &Courier, presence: &Presence,
         return Some(WhyNot::Cash);
     }
     None
+}
+
+/// How a job looks in the hands of whoever takes it.
+#[must_use]
+pub fn carried(job: &Job) -> Carried {
+    let request = &job.request;
+    Carried {
+        subject: request.subject,
+        merchant: request.merchant,
+        size: request.size,
+        cash: request.cash_due.map_or(0, |cash| cash.amount),
+        picked_up: false,
+    }
 }
 
 fn remembered(why: RefusedBecause, since_ms: i64) -> Option<WhyNot> {

@@ -56,8 +56,8 @@ impl Policy for Immediate {
 }
 
 /// Somebody weighed.
-struct Weighed {
-    candidate: Candidate,
+pub(super) struct Weighed {
+    pub candidate: Candidate,
     distance_m: u32,
     eta: Timestamp,
 }
@@ -111,7 +111,8 @@ fn search(scene: &dyn Scene, job: &Job, spoken_for: &BTreeSet<CourierId>) -> (u3
     }
 }
 
-fn weigh(scene: &dyn Scene, job: &Job, person: &Person, rules: &Rules, spoken_for: &BTreeSet<CourierId>) -> Weighed {
+/// What speaks for and against a person, as far as one job is concerned.
+pub(super) fn weigh(scene: &dyn Scene, job: &Job, person: &Person, rules: &Rules, spoken_for: &BTreeSet<CourierId>) -> Weighed {
     let (request, now) = (&job.request, scene.now());
     let times = scene.times(request.city);
     let start = Start { from: person.position, now, by: person.account.vehicle, times };

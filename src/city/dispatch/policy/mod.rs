@@ -2,18 +2,21 @@
 //! is checked again in the writer.
 
 pub mod eligible;
+pub mod horizon;
 pub mod immediate;
 
 use index::geo::Point;
 use storage::Timestamp;
 
+use super::horizon::town::Service;
 use super::model::{Candidate, Job, JobId};
-use super::route::Task;
+use super::route::{DROPOFF_S, PICKUP_S, Start, Task, plan};
 use super::travel::Times;
 use crate::city::cities::CityId;
 use crate::city::couriers::{Courier, CourierId, Presence};
 
-pub use immediate::Immediate;
+pub use horizon::Horizon;
+pub use immediate::{Immediate, MARGIN_S};
 
 /// A city's rules, as far as dispatch needs them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +48,70 @@ pub trait Scene {
     fn times(&self, city: CityId) -> &dyn Times;
     /// The nearest `limit` people on the map around `point`, at most `radius_m` away, nearest first.
     fn around(&self, point: Point, radius_m: u32, limit: usize) -> Vec<Person>;
+
+    /// All jobs of a city that look for a courier, those that are paused too, the soonest ready first. A policy that plans ahead looks at these.
+    fn waiting(&self, _city: CityId) -> Vec<(JobId, Job)> {
+        Vec::new()
+    }
+
+    /// How often plans are made, and how long before a departure a courier is asked.
+    fn pace(&self) -> Pace {
+        Pace { round_s: 10, ahead_s: MARGIN_S }
+    }
+
+    /// What handing over takes.
+    fn service(&self) -> Service {
+        Service { pickup_s: PICKUP_S, dropoff_s: DROPOFF_S }
+    }
+
+    /// When and where a person will have brought everything that they carry.
+    fn frees(&self, person: &Person, city: CityId) -> (Timestamp, Point) {
+        let start = Start { from: person.position, now: self.now(), by: person.account.vehicle, times: self.times(city) };
+        let route = plan(start, &person.tasks);
+        (route.free_at, route.stops.last().map_or(person.position, |stop| stop.point))
+    }
+
+    /// When a person who was sent to a counter will stand there.
+    fn arrives(&self, person: &Person, counter: Point, city: CityId) -> Timestamp {
+        self.now().plus_s(i64::from(self.times(city).seconds(person.position, counter, person.account.vehicle)))
+    }
+
+    /// How many more jobs a person's guaranteed pay covers; where nobody is guaranteed any, all are alike.
+    fn owed(&self, _person: &Person) -> u32 {
+        u32::MAX
+    }
+}
+
+/// See [`Scene::pace`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    pub round_s: i64,
+    pub ahead_s: i64,
+}
+
+/// The policies that can be configured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// One job at a time, the best courier for it now.
+    #[default]
+    Immediate,
+    /// All jobs and couriers together, planned ahead.
+    Horizon,
+    /// The rolling horizon as published in 2018, to measure the other one against.
+    Rolling,
+}
+
+impl Choice {
+    /// The policy of that name.
+    #[must_use]
+    pub fn policy(self) -> std::sync::Arc<dyn Policy> {
+        match self {
+            Self::Immediate => std::sync::Arc::new(Immediate),
+            Self::Horizon => std::sync::Arc::new(Horizon::Searched),
+            Self::Rolling => std::sync::Arc::new(Horizon::Published),
+        }
+    }
 }
 
 /// What a policy wants done with some jobs.

@@ -1,0 +1,164 @@
+//! A scene as the numbers that a plan is made of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use index::geo::Point;
+use storage::Timestamp;
+
+use crate::city::cities::CityId;
+use crate::city::couriers::{CourierId, Vehicle};
+use crate::city::dispatch::horizon::town::{Hand, Spot, Town, Ways, Wish};
+use crate::city::dispatch::model::{Job, JobId, WhyNot};
+use crate::city::dispatch::policy::eligible::{barred, off_duty};
+use crate::city::dispatch::policy::{Person, Rules, Scene};
+
+/// People looked at in a moment: the fewer counters, the more around each, but not fewer than these.
+const LOOKED_AT: usize = 4_096;
+const NEAR_MIN: usize = 64;
+
+/// One city, one moment: what the plan's numbers stand for.
+pub struct Moment {
+    pub town: Town,
+    pub rules: Rules,
+    /// By hand.
+    pub people: Vec<Person>,
+    /// Who was near, and cannot be thought of now.
+    pub away: Vec<(Person, WhyNot)>,
+    /// By wish; `None`: it is in somebody's hands already.
+    pub jobs: Vec<Option<(JobId, Job)>>,
+}
+
+/// Counters are told apart by merchant and place.
+type CounterKey = (u128, u64, u64);
+
+#[derive(Default)]
+struct Counters {
+    known: BTreeMap<CounterKey, usize>,
+    points: Vec<Point>,
+}
+
+impl Counters {
+    fn at(&mut self, merchant: u128, point: Point) -> usize {
+        let next = self.points.len();
+        let counter = *self.known.entry((merchant, point.lat().to_bits(), point.lon().to_bits())).or_insert(next);
+        if counter == next {
+            self.points.push(point);
+        }
+        counter
+    }
+}
+
+fn seconds(at: Timestamp) -> i64 {
+    at.millis().div_euclid(1_000)
+}
+
+impl Moment {
+    /// `jobs` are all of `city`, each once.
+    #[must_use]
+    pub fn of(scene: &dyn Scene, city: CityId, jobs: Vec<(JobId, Job)>) -> Self {
+        let (now, rules) = (scene.now(), scene.rules(city));
+        let now_s = seconds(now);
+        let mut counters = Counters::default();
+        let mut wishes: Vec<Wish> = jobs.iter().map(|(_, job)| wish(job, &mut counters)).collect();
+        let mut doors: Vec<Point> = jobs.iter().map(|(_, job)| job.request.dropoff.point()).collect();
+        let (people, away) = gather(scene, city, &counters.points, &rules);
+        let mut vehicles: Vec<Vehicle> = Vec::new();
+        let mut hands = Vec::with_capacity(people.len());
+        let mut from = Vec::with_capacity(people.len());
+        for (number, person) in people.iter().enumerate() {
+            let vehicle = person.account.vehicle;
+            let class = vehicles.iter().position(|known| *known == vehicle).unwrap_or_else(|| {
+                vehicles.push(vehicle);
+                vehicles.len() - 1
+            });
+            let until = person.presence.until.map_or(i64::MAX / 4, seconds);
+            let room = person.account.capacity;
+            let mut hand = Hand { free_s: now_s, off_s: until, room, class, sent_to: None, owed: scene.owed(person) };
+            let mut at = person.position;
+            if let Some((merchant, point)) = sent_to(person) {
+                let counter = counters.at(merchant, point);
+                hand.sent_to = Some(counter);
+                hand.free_s = seconds(scene.arrives(person, point, city));
+                at = point;
+                for (task, carried) in person.tasks.iter().zip(&person.presence.carries) {
+                    let ready_s = seconds(task.ready_at);
+                    let due_s = i64::MAX / 4;
+                    wishes.push(Wish { counter, ready_s, due_s, size: carried.size, owner: Some(number) });
+                    doors.push(task.dropoff);
+                }
+            } else if !person.presence.carries.is_empty() {
+                let (free_at, last) = scene.frees(person, city);
+                // Whatever is thought, they are not free before they say so.
+                hand.free_s = seconds(free_at).max(now_s + 1);
+                at = last;
+            }
+            hands.push(hand);
+            from.push(at);
+        }
+        let times = scene.times(city);
+        let point = |spot| match spot {
+            Spot::Hand(hand) => from[hand],
+            Spot::Counter(counter) => counters.points[counter],
+            Spot::Door(wish) => doors[wish],
+        };
+        let ways =
+            Ways::new(&hands, &wishes, counters.points.len(), |class, a, b| i64::from(times.seconds(point(a), point(b), vehicles[class])));
+        let numbers: BTreeMap<CourierId, usize> = people.iter().enumerate().map(|(number, person)| (person.id, number)).collect();
+        let barred = (0..wishes.len()).map(|wish| jobs.get(wish).map_or_else(Vec::new, |(_, job)| not_for(job, &numbers, now))).collect();
+        let pace = scene.pace();
+        let town = Town { now_s, round_s: pace.round_s, ahead_s: pace.ahead_s, service: scene.service(), hands, barred, ways, wishes };
+        let mut jobs: Vec<Option<(JobId, Job)>> = jobs.into_iter().map(Some).collect();
+        jobs.resize(town.wishes.len(), None);
+        Self { town, rules, people, away, jobs }
+    }
+
+    /// The wish of a job.
+    #[must_use]
+    pub fn wish_of(&self, id: JobId) -> Option<usize> {
+        self.jobs.iter().position(|job| job.as_ref().is_some_and(|(known, _)| *known == id))
+    }
+}
+
+fn wish(job: &Job, counters: &mut Counters) -> Wish {
+    let request = &job.request;
+    let counter = counters.at(request.merchant, request.pickup.point());
+    let due_s = request.due_at.map_or(i64::MAX / 4, seconds);
+    Wish { counter, ready_s: seconds(request.ready_at), due_s, size: request.size, owner: None }
+}
+
+/// Whom a job must not be given to.
+fn not_for(job: &Job, numbers: &BTreeMap<CourierId, usize>, now: Timestamp) -> Vec<usize> {
+    let refused = job.refused.iter().filter(|refused| barred(job, refused.courier, now).is_some());
+    let hands: BTreeSet<usize> = refused.filter_map(|refused| numbers.get(&refused.courier).copied()).collect();
+    hands.into_iter().collect()
+}
+
+/// Everybody near a counter: who can be planned with, in the order of their ids, and who cannot.
+fn gather(scene: &dyn Scene, city: CityId, counters: &[Point], rules: &Rules) -> (Vec<Person>, Vec<(Person, WhyNot)>) {
+    let mut near: BTreeMap<CourierId, Person> = BTreeMap::new();
+    let limit = NEAR_MIN.max(LOOKED_AT / counters.len().max(1));
+    for counter in counters {
+        for person in scene.around(*counter, rules.reach_m, limit) {
+            near.entry(person.id).or_insert(person);
+        }
+    }
+    let (mut people, mut away) = (Vec::new(), Vec::new());
+    for person in near.into_values() {
+        let why = off_duty(city, &person.account, &person.presence, scene.now());
+        match why.or_else(|| person.presence.asked.is_some().then_some(WhyNot::Asked)) {
+            Some(why) => away.push((person, why)),
+            None => people.push(person),
+        }
+    }
+    (people, away)
+}
+
+/// The counter that a person is under way to, if all that they carry is still there.
+fn sent_to(person: &Person) -> Option<(u128, Point)> {
+    let merchant = person.presence.carries.first()?.merchant;
+    let point = person.tasks.first()?.pickup?;
+    let same = |carried: &crate::city::couriers::Carried| !carried.picked_up && carried.merchant == merchant;
+    let whole = person.tasks.len() == person.presence.carries.len();
+    let here = person.tasks.iter().all(|task| task.pickup == Some(point));
+    (whole && here && person.presence.carries.iter().all(same)).then_some((merchant, point))
+}

@@ -1,0 +1,86 @@
+//! The policy that plans ahead, through the live dispatcher: it asks when a departure cannot wait, and not before; bundles are asked for as one.
+
+use medina::city::couriers::{self, CourierId};
+use medina::city::dispatch::model::{DECISIONS, Outcome, Verdict};
+use medina::city::dispatch::policy::Choice;
+use medina::city::dispatch::{self, JobState, views};
+
+use crate::town::{Town, place};
+
+async fn town() -> (tempfile::TempDir, Town) {
+    let dir = tempfile::tempdir().unwrap();
+    let town = Town::planned_by(dir.path(), Choice::Horizon.policy()).await;
+    (dir, town)
+}
+
+fn offered_to(town: &Town, subject: u128) -> Option<CourierId> {
+    match town.job(subject).state {
+        JobState::Offered { offer } => dispatch::model::OFFERS.get(&*town.engine.view(), &offer).map(|offer| offer.courier),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_asked_before_they_would_have_to_leave() {
+    let (_dir, town) = town().await;
+    let (near, _far) = (town.online(1_500.0).await, town.online(6_000.0).await);
+    // 1500 m are 300 s; 60 s of the handing over and 60 s to answer come on top: asked 420 s before it is ready, for 10 s if they do not look.
+    town.want(1, 1_200).await;
+    town.pass(600).await;
+    assert_eq!(offered_to(&town, 1), None, "it is too early by three minutes");
+    town.pass(183).await;
+    assert_eq!(offered_to(&town, 1), Some(near.id));
+    let decisions = views::decisions(&*town.engine.view(), 1, 10);
+    let (_, decision) = decisions.first().expect("an offer is a decision");
+    assert_eq!(decision.policy, "horizon/1");
+    let outcomes: Vec<Outcome> = decision.candidates.iter().map(|candidate| candidate.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Chosen, Outcome::Outscored], "both were weighed");
+    town.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_orders_of_one_counter_are_one_offer_to_the_only_courier() {
+    let (_dir, town) = town().await;
+    let rider = town.online(500.0).await;
+    let next_door = dispatch::Request { dropoff: place(-1_050.0), ..town.wish(2, 400) };
+    let first = town.wish(1, 400);
+    town.run(move |tx| {
+        dispatch::request(tx, first)?;
+        dispatch::request(tx, next_door)
+    })
+    .await
+    .unwrap();
+    // 100 s to ride, and 120 s as above.
+    town.pass(183).await;
+    assert_eq!((offered_to(&town, 1), offered_to(&town, 2)), (Some(rider.id), Some(rider.id)));
+    let offers = town.offers(&rider).await;
+    assert_eq!(offers.len(), 1, "they are asked once for both");
+    assert_eq!(town.answer(&rider, &offers[0], "accept").await.0, 200);
+    assert_eq!(couriers::presence(&*town.engine.view(), rider.id).carries.len(), 2);
+    town.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_far_courier_is_asked_where_the_near_one_is_needed_more() {
+    let (_dir, town) = town().await;
+    // Both counters are nearer to `middle`; only `middle` is anywhere near the second one.
+    let (middle, south) = (town.online(0.0).await, town.online(-1_000.0).await);
+    let second = dispatch::Request { merchant: 8, pickup: place(1_200.0), dropoff: place(1_500.0), ..town.wish(2, 0) };
+    let first = dispatch::Request { pickup: place(-300.0), ..town.wish(1, 0) };
+    town.run(move |tx| {
+        dispatch::request(tx, first)?;
+        dispatch::request(tx, second)
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        (offered_to(&town, 1), offered_to(&town, 2)),
+        (Some(south.id), Some(middle.id)),
+        "the sum counts, not who is nearest to whom"
+    );
+    let view = town.engine.view();
+    let chosen = DECISIONS.scan(&*view).filter(|(_, decision)| matches!(decision.verdict, Verdict::Offered { .. }));
+    assert_eq!(chosen.count(), 2);
+    drop(view);
+    town.stop().await;
+}
