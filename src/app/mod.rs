@@ -27,6 +27,7 @@ use crate::city::dispatch::{Desk, Dispatcher};
 use crate::city::media::shelf::Shelf;
 use crate::city::search::Search;
 use crate::city::tracking::Tracking;
+use crate::city::travel::{Provider, Travel};
 use crate::edge::layers::Traffic;
 use crate::edge::live::Hub;
 use crate::edge::server::{Listening, ServeError, TlsFiles, listen};
@@ -57,6 +58,8 @@ pub struct AppOptions {
     pub tls: Option<TlsFiles>,
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
+    /// Who knows how long couriers need.
+    pub travel: Provider,
 }
 
 impl Default for AppOptions {
@@ -69,6 +72,7 @@ impl Default for AppOptions {
             admin: None,
             tls: None,
             metrics_public: false,
+            travel: Provider::default(),
         }
     }
 }
@@ -86,6 +90,8 @@ pub enum StartError {
     Serve(#[from] ServeError),
     #[error("the search index does not open: {0}")]
     Search(#[from] index::text::TextError),
+    #[error(transparent)]
+    Travel(#[from] city::travel::TravelError),
     #[error("{0}: {1}")]
     Io(&'static str, std::io::Error),
     #[error(transparent)]
@@ -144,6 +150,9 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     let listening = listen(options.listen, options.tls.as_ref()).await?;
     let people = People::open(&data)?;
     let tracking = Arc::new(Tracking::default());
+    let provider = options.travel;
+    let travel = tokio::task::spawn_blocking(move || Travel::open(provider)).await;
+    tracking.travels_by(travel.map_err(|error| StartError::Io("travel times", std::io::Error::other(error)))??);
     let engine = open_engine(&data, options.sandbox, &people)?;
     let behind_ms = engine.view().position().time.ms_since(engine.clock().machine_now());
     if !options.sandbox && behind_ms > CLOCK_BEHIND_MS_MAX {

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod map;
 pub mod replay;
 pub mod serve;
 
@@ -30,6 +31,9 @@ enum Verb {
     /// Administrators.
     #[command(subcommand)]
     Admin(admin::AdminVerb),
+    /// The road graph that travel times come from.
+    #[command(subcommand)]
+    Map(map::MapVerb),
     /// Prints the OpenAPI document.
     Openapi,
     /// The configuration file.
@@ -49,6 +53,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Verb::Demo(args) => demo::run(args).await.map_err(|error| error.to_string()),
         Verb::Replay(args) => replay::run(args).await.map_err(|error| error.to_string()),
         Verb::Admin(verb) => admin::run(verb).await,
+        Verb::Map(verb) => map::run(&verb),
         Verb::Openapi => crate::app::openapi().await.map_err(|error| error.to_string()).and_then(|document| {
             let text = document.to_pretty_json().map_err(|error| error.to_string())?;
             println!("{text}");
