@@ -9,11 +9,14 @@ use super::osrm::{Leg, Osrm};
 use super::{GreatCircle, Times};
 use crate::city::couriers::Vehicle;
 
+/// What the server said of two places, by profile; `None` where it knows no way.
+type Known = HashMap<(u64, u64, u64, u64, &'static str), Option<Leg>>;
+
 /// Times from a server.
 pub struct Served {
     server: Arc<Osrm>,
     crow: GreatCircle,
-    known: Mutex<HashMap<(u64, u64, u64, u64, &'static str), Option<Leg>>>,
+    known: Mutex<Known>,
 }
 
 /// OSRM's names of its profiles; a server has one map a profile, and most take any name.
