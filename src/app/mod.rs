@@ -34,6 +34,7 @@ use crate::city::dispatch::{Desk, Dispatcher};
 use crate::city::media::shelf::Shelf;
 use crate::city::search::Search;
 use crate::city::tracking::Tracking;
+use crate::city::travel::{Provider, Travel};
 use crate::edge::layers::Traffic;
 use crate::edge::live::Hub;
 use crate::edge::server::{Listening, ServeError, TlsFiles, listen};
@@ -78,6 +79,8 @@ pub struct AppOptions {
     pub replication: Option<ReplicationOptions>,
     /// How couriers are chosen.
     pub policy: Choice,
+    /// Who knows how long couriers need.
+    pub travel: Provider,
 }
 
 impl Default for AppOptions {
@@ -95,6 +98,7 @@ impl Default for AppOptions {
             ledger_origin: None,
             replication: None,
             policy: Choice::default(),
+            travel: Provider::default(),
         }
     }
 }
@@ -112,6 +116,8 @@ pub enum StartError {
     Serve(#[from] ServeError),
     #[error("the search index does not open: {0}")]
     Search(#[from] index::text::TextError),
+    #[error(transparent)]
+    Travel(#[from] city::travel::TravelError),
     #[error("{0}: {1}")]
     Io(&'static str, std::io::Error),
     #[error(transparent)]
@@ -190,6 +196,9 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     };
     let people = People::open(&data)?;
     let tracking = Arc::new(Tracking::default());
+    let provider = options.travel;
+    let travel = tokio::task::spawn_blocking(move || Travel::open(provider)).await;
+    tracking.travels_by(travel.map_err(|error| StartError::Io("travel times", std::io::Error::other(error)))??);
     let engine = open_engine(&data, options.sandbox, options.sizes, &people, begins)?;
     let behind_ms = engine.view().position().time.ms_since(engine.clock().machine_now());
     if !options.sandbox && behind_ms > CLOCK_BEHIND_MS_MAX {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::app::Sizes;
 use crate::city::dispatch::policy::Choice;
+use crate::city::travel::{MAP_FILE, Provider};
 use crate::engine::{Ack, AckOptions};
 use crate::ops::backup::BackupConfig;
 use crate::replication::{ReplicationOptions, Role};
@@ -29,6 +30,7 @@ pub struct Config {
     pub storage: Sizes,
     pub ledger: Option<Ledger>,
     pub replication: Option<Replication>,
+    pub travel: Travel,
 }
 
 /// The published ledger.
@@ -100,6 +102,49 @@ impl Replication {
     }
 }
 
+/// `[travel]`: who knows how long couriers need.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Travel {
+    pub provider: TravelProvider,
+    /// The routing server, such as `http://127.0.0.1:5000`; only for `osrm`.
+    pub url: Option<String>,
+    /// How long the server may take; 1 to 10000, 300 if absent.
+    pub timeout_ms: Option<u64>,
+}
+
+/// See [`crate::city::travel`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TravelProvider {
+    #[default]
+    GreatCircle,
+    Map,
+    Osrm,
+}
+
+const TIMEOUT_MS: u64 = 300;
+
+impl Travel {
+    /// Who answers, with the map in the data folder.
+    ///
+    /// # Errors
+    /// What does not go together, in a sentence.
+    pub fn provider(&self, data: &Path) -> Result<Provider, String> {
+        let timeout_ms = self.timeout_ms.unwrap_or(TIMEOUT_MS);
+        if !(1..=10_000).contains(&timeout_ms) {
+            return Err(format!("[travel] timeout_ms is {timeout_ms}: 1 to 10000"));
+        }
+        match (self.provider, &self.url) {
+            (TravelProvider::GreatCircle, None) => Ok(Provider::GreatCircle),
+            (TravelProvider::Map, None) => Ok(Provider::Map(data.join(MAP_FILE))),
+            (TravelProvider::Osrm, Some(url)) => Ok(Provider::Osrm { url: url.clone(), timeout: Duration::from_millis(timeout_ms) }),
+            (TravelProvider::Osrm, None) => Err("[travel] provider = \"osrm\" needs url".to_owned()),
+            (TravelProvider::GreatCircle | TravelProvider::Map, Some(_)) => Err("[travel] url is only for provider = \"osrm\"".to_owned()),
+        }
+    }
+}
+
 /// PEM files.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -145,7 +190,8 @@ pub enum ConfigVerb {
 /// What is wrong with the file.
 pub fn run(verb: &ConfigVerb) -> Result<ExitCode, String> {
     let ConfigVerb::Check { file } = verb;
-    Config::read(file).map_err(|error| error.to_string())?;
+    let config = Config::read(file).map_err(|error| error.to_string())?;
+    config.travel.provider(Path::new(""))?;
     println!("{} is valid", file.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -170,6 +216,15 @@ mod tests {
         assert!(why.contains("horizon"), "{why}");
         std::fs::write(file.path(), "listen = \"127.0.0.1:1\"\npolicy = \"horizon\"\n").expect("written");
         assert_eq!(Config::read(file.path()).expect("valid").policy, Choice::Horizon);
+        std::fs::write(file.path(), "[travel]\nprovider = \"osrm\"\n").expect("written");
+        let travel = Config::read(file.path()).expect("valid TOML").travel;
+        assert!(travel.provider(Path::new("d")).is_err_and(|why| why.contains("url")));
+        let travel = Travel { url: Some("http://h:1".to_owned()), ..travel };
+        let timeout = Duration::from_millis(TIMEOUT_MS);
+        assert_eq!(travel.provider(Path::new("d")), Ok(Provider::Osrm { url: "http://h:1".to_owned(), timeout }));
+        let travel = Travel { provider: TravelProvider::Map, ..Travel::default() };
+        assert_eq!(travel.provider(Path::new("d")), Ok(Provider::Map(Path::new("d").join(MAP_FILE))));
+        std::fs::write(file.path(), "listen = \"127.0.0.1:1\"\n").expect("written");
         assert_eq!(Config::read(file.path()).expect("valid").listen, "127.0.0.1:1".parse().ok());
     }
 }

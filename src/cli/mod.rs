@@ -8,6 +8,7 @@ pub mod dispatch;
 pub mod dispatch_bench;
 pub mod follow;
 pub mod ledger;
+pub mod map;
 pub mod outbox;
 pub mod replay;
 pub mod restore;
@@ -62,6 +63,9 @@ enum Verb {
     Ledger(ledger::LedgerVerb),
     /// Plays the product on a disk that breaks, under seeds: is anything acknowledged ever lost?
     Sim(sim::SimArgs),
+    /// The road graph that travel times come from.
+    #[command(subcommand)]
+    Map(map::MapVerb),
     /// Prints the OpenAPI document.
     Openapi,
     /// The configuration file.
@@ -91,6 +95,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Verb::Outbox(verb) => outbox::run(verb).await,
         Verb::Ledger(verb) => ledger::run(verb).await,
         Verb::Sim(args) => sim::run(&args),
+        Verb::Map(verb) => map::run(&verb),
         Verb::Openapi => crate::app::openapi().await.map_err(|error| error.to_string()).and_then(|document| {
             let text = document.to_pretty_json().map_err(|error| error.to_string())?;
             println!("{text}");

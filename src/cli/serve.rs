@@ -44,8 +44,10 @@ pub fn options(args: &ServeArgs) -> Result<AppOptions, String> {
         Some(path) => Config::read(path).map_err(|error| error.to_string())?,
         None => Config::default(),
     };
+    let data = args.data.clone().or(config.data).unwrap_or_else(|| DATA.into());
     Ok(AppOptions {
-        data: Some(args.data.clone().or(config.data).unwrap_or_else(|| DATA.into())),
+        travel: config.travel.provider(&data)?,
+        data: Some(data),
         listen: args.listen.or(config.listen).unwrap_or(LISTEN),
         sandbox: args.sandbox || config.sandbox,
         force_public_sandbox: args.force_public_sandbox,

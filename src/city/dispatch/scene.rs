@@ -12,7 +12,7 @@ use super::jobs;
 use super::model::{JOBS, JOBS_OPEN, Job, JobId, JobState};
 use super::policy::{Person, Plan, Rules, Scene};
 use super::route::Task;
-use super::travel::{GreatCircle, Times};
+use super::travel::Times;
 use crate::city::cities::{self, CityId};
 use crate::city::couriers::{self, CourierId, Presence};
 use crate::city::tracking::Tracking;
@@ -27,8 +27,8 @@ pub fn rules(read: &(impl Read + ?Sized), city: CityId) -> Option<Rules> {
 
 /// The travel times of a city.
 #[must_use]
-pub fn times(read: &(impl Read + ?Sized), city: CityId) -> Option<GreatCircle> {
-    cities::get(read, city).map(|city| GreatCircle { speed_mps: city.speed_mps })
+pub fn times(read: &(impl Read + ?Sized), tracking: &Tracking, city: CityId) -> Option<Box<dyn Times>> {
+    cities::get(read, city).map(|city| tracking.times(city.speed_mps))
 }
 
 /// What a courier carries, as tasks of a route.
@@ -52,7 +52,7 @@ pub struct LiveScene {
     view: Arc<View>,
     tracking: Arc<Tracking>,
     now: Timestamp,
-    cities: BTreeMap<CityId, (Rules, GreatCircle)>,
+    cities: BTreeMap<CityId, (Rules, Box<dyn Times>)>,
     /// Whoever was looked at once: a plan asks for the people around many counters.
     seen: RefCell<BTreeMap<CourierId, Option<Person>>>,
     /// Jobs that a plan asked for.
@@ -66,7 +66,7 @@ impl LiveScene {
     /// The moment of `view`, with the cities of some jobs.
     #[must_use]
     pub fn new(view: Arc<View>, tracking: Arc<Tracking>, now: Timestamp, jobs: impl Iterator<Item = CityId>) -> Self {
-        let cities = jobs.filter_map(|city| Some((city, (rules(&*view, city)?, times(&*view, city)?)))).collect();
+        let cities = jobs.filter_map(|city| Some((city, (rules(&*view, city)?, times(&*view, &tracking, city)?)))).collect();
         Self { view, tracking, now, cities, seen: RefCell::default(), waiting: RefCell::default() }
     }
 
@@ -85,7 +85,7 @@ impl LiveScene {
         Some(Sight { at: self.now, offer_s, cash_limit, reach_m, speed_mps, jobs, people: people.collect() })
     }
 
-    fn city(&self, city: CityId) -> &(Rules, GreatCircle) {
+    fn city(&self, city: CityId) -> &(Rules, Box<dyn Times>) {
         self.cities.get(&city).expect("a scene is made with the cities of its jobs, and cities are never deleted")
     }
 
@@ -107,7 +107,7 @@ impl Scene for LiveScene {
     }
 
     fn times(&self, city: CityId) -> &dyn Times {
-        &self.city(city).1
+        &*self.city(city).1
     }
 
     fn around(&self, point: Point, radius_m: u32, limit: usize) -> Vec<Person> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use index::geo::{Fix, Point, Positions, Seen, Slot};
@@ -14,6 +14,7 @@ use super::track::{TrackPoint, Trails};
 use crate::city::couriers::model::PRESENCES;
 use crate::city::couriers::{Availability, CourierId, Presence};
 use crate::city::place::Place;
+use crate::city::travel::{Times, Travel};
 use crate::engine::Engine;
 
 /// How stale the order of a nearest search may be.
@@ -60,6 +61,7 @@ pub struct Tracking {
     trails: Mutex<Trails>,
     /// Somebody was put on or off the map since the last picture: the next search that must know them takes a new one.
     outdated: AtomicBool,
+    travel: OnceLock<Travel>,
 }
 
 impl Default for Tracking {
@@ -69,11 +71,24 @@ impl Default for Tracking {
             feed: broadcast::channel(FEED_LEN).0,
             trails: Mutex::default(),
             outdated: AtomicBool::new(false),
+            travel: OnceLock::new(),
         }
     }
 }
 
 impl Tracking {
+    /// Says who knows how long the couriers need from where they are. Set once, where the appliance is put together; until then the straight line does.
+    pub fn travels_by(&self, travel: Travel) {
+        // A second setting could only be a second appliance's; the first stands.
+        let _ = self.travel.set(travel);
+    }
+
+    /// The travel times of a city whose couriers do `speed_mps` along straight lines.
+    #[must_use]
+    pub fn times(&self, speed_mps: f64) -> Box<dyn Times> {
+        self.travel.get_or_init(Travel::default).in_city(speed_mps)
+    }
+
     /// Fills the slots from the presence rows: what is known after a start, before the first pings.
     pub fn restore(&self, read: &(impl Read + ?Sized)) {
         for (courier, presence) in PRESENCES.scan(read) {

@@ -1,0 +1,193 @@
+//! Travel times as dispatch asks for them: by a stored map, by a routing server that answers, refuses, is silent and comes back, and by the straight
+//! line where neither knows.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use index::geo::Point;
+use index::roads::{Cost, Network, RoadMap, Street};
+use medina::city::couriers::Vehicle;
+use medina::city::travel::osrm::OsrmError;
+use medina::city::travel::served::Served;
+use medina::city::travel::{GreatCircle, Osrm, Provider, Times, Travel, TravelError};
+use serde_json::{Value, json};
+
+const SPEED_MPS: f64 = 5.0;
+const PATIENT: Duration = Duration::from_secs(20);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn point(north: u32) -> Point {
+    Point::new(43.7 + f64::from(north) * 0.001, 7.4).unwrap()
+}
+
+/// How the server behaves now.
+#[derive(Default)]
+struct Mood {
+    /// 0: answers, 1: fails, 2: says nothing, 3: has no way.
+    is: AtomicU32,
+    asked: AtomicU32,
+}
+
+/// Seconds are ten times the difference of the latitudes' thousandths, one more for the way back; metres are a hundred times that.
+async fn answer(
+    State(mood): State<Arc<Mood>>,
+    Path((service, profile, places)): Path<(String, String, String)>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Value>, Broken> {
+    mood.asked.fetch_add(1, Ordering::SeqCst);
+    match mood.is.load(Ordering::SeqCst) {
+        1 => return Err(Broken),
+        2 => std::future::pending::<()>().await,
+        3 => return Ok(Json(json!({ "code": "NoRoute" }))),
+        _ => (),
+    }
+    assert!(["bike", "driving", "foot"].contains(&profile.as_str()), "{profile}");
+    let north: Vec<i64> = places
+        .split(';')
+        .map(|place| {
+            let (lon, lat) = place.split_once(',').unwrap();
+            assert_eq!(lon, "7.400000", "longitude first");
+            ((lat.parse::<f64>().unwrap() - 43.7) * 1000.0).round() as i64
+        })
+        .collect();
+    let seconds = |a: i64, b: i64| (a - b).abs() * 10 + i64::from(b < a);
+    if service == "route" {
+        let line: Vec<Value> = north.iter().map(|north| json!([7.4, 43.7 + *north as f64 * 0.001])).collect();
+        let duration = seconds(north[0], north[1]);
+        return Ok(Json(
+            json!({ "code": "Ok", "routes": [{ "duration": duration, "distance": duration * 100, "geometry": { "type": "LineString", "coordinates": line } }] }),
+        ));
+    }
+    let query = query.unwrap();
+    let query: HashMap<&str, &str> = query.split('&').filter_map(|part| part.split_once('=')).collect();
+    let chosen = |key: &str| query[key].split(';').map(|n| north[n.parse::<usize>().unwrap()]).collect::<Vec<i64>>();
+    let (from, to) = (chosen("sources"), chosen("destinations"));
+    // Nobody gets beyond 90.
+    let table = |unit: i64| {
+        from.iter().map(|a| to.iter().map(|b| (*b <= 90).then(|| seconds(*a, *b) * unit)).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    Ok(Json(json!({ "code": "Ok", "durations": table(1), "distances": table(100) })))
+}
+
+struct Broken;
+
+impl axum::response::IntoResponse for Broken {
+    fn into_response(self) -> axum::response::Response {
+        axum::http::StatusCode::SERVICE_UNAVAILABLE.into_response()
+    }
+}
+
+/// A routing server on a port of its own, on a thread of its own, and its mood.
+fn server() -> (String, Arc<Mood>) {
+    medina::crypto::install();
+    let mood = Arc::new(Mood::default());
+    let routes = Router::new().route("/{service}/v1/{profile}/{places}", get(answer)).with_state(mood.clone());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), routes).await.unwrap() });
+    });
+    (url, mood)
+}
+
+fn served(server: &Arc<Osrm>) -> Served {
+    Served::new(server.clone(), GreatCircle { speed_mps: SPEED_MPS })
+}
+
+#[test]
+fn a_server_is_believed() {
+    let (url, mood) = server();
+    let osrm = Osrm::start(&url, PATIENT).unwrap();
+    let times = served(&osrm);
+    assert_eq!((times.seconds(point(0), point(3), Vehicle::Bike), times.seconds(point(3), point(0), Vehicle::Bike)), (30, 31));
+    assert_eq!(times.metres(point(0), point(3)), 3_000);
+    let before = mood.asked.load(Ordering::SeqCst);
+    let table = times.table(&[point(0), point(9)], &[point(1), point(2), point(95)], Vehicle::Foot);
+    let crow = GreatCircle { speed_mps: SPEED_MPS };
+    let beyond = [point(0), point(9)].map(|from| crow.seconds(from, point(95), Vehicle::Foot));
+    assert_eq!(table, [[10, 20, beyond[0]], [81, 71, beyond[1]]]);
+    assert_eq!(times.seconds(point(9), point(2), Vehicle::Foot), 71);
+    assert_eq!(mood.asked.load(Ordering::SeqCst), before + 1, "a table is one question, and remembered");
+    assert_eq!(times.line(point(0), point(2), Vehicle::Car).len(), 2);
+    assert_eq!(osrm.route("driving", point(2), point(0)).unwrap().seconds, 21.0);
+    mood.is.store(3, Ordering::SeqCst);
+    assert_eq!(osrm.route("driving", point(2), point(0)), Err(OsrmError::Refused("NoRoute".to_owned())));
+}
+
+#[test]
+fn a_failing_server_is_left_alone_and_comes_back() {
+    let (url, mood) = server();
+    let crow = GreatCircle { speed_mps: SPEED_MPS }.seconds(point(0), point(3), Vehicle::Bike);
+    let ask = |osrm: &Arc<Osrm>| served(osrm).seconds(point(0), point(3), Vehicle::Bike);
+    mood.is.store(1, Ordering::SeqCst);
+    let osrm = Osrm::resting(&url, PATIENT, HOUR).unwrap();
+    for _ in 0..10 {
+        assert_eq!(ask(&osrm), crow, "the straight line answers");
+    }
+    assert_eq!(mood.asked.load(Ordering::SeqCst), 3, "after three failures in a row nobody asks");
+    assert_eq!(osrm.table("bike", &[point(0)], &[point(1)]), Err(OsrmError::Open));
+
+    let osrm = Osrm::resting(&url, PATIENT, Duration::ZERO).unwrap();
+    for _ in 0..5 {
+        assert_eq!(ask(&osrm), crow);
+    }
+    mood.is.store(0, Ordering::SeqCst);
+    let eager = Osrm::resting(&url, PATIENT, Duration::ZERO).unwrap();
+    assert_eq!(ask(&eager), 30, "it is believed again");
+    // Two failures and an answer are no row of three.
+    for _ in 0..4 {
+        mood.is.store(1, Ordering::SeqCst);
+        assert_eq!((ask(&eager), ask(&eager)), (crow, crow));
+        mood.is.store(0, Ordering::SeqCst);
+        assert_eq!(ask(&eager), 30);
+    }
+}
+
+#[test]
+fn silence_ends_at_the_time_limit() {
+    let (url, mood) = server();
+    mood.is.store(2, Ordering::SeqCst);
+    let osrm = Osrm::resting(&url, Duration::from_millis(50), HOUR).unwrap();
+    let silent = osrm.table("bike", &[point(0)], &[point(1)]);
+    assert!(matches!(silent, Err(OsrmError::Silent(_))), "{silent:?}");
+    // A port where nobody listens any more.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let osrm = Osrm::start(&format!("http://{gone}"), PATIENT).unwrap();
+    assert!(matches!(osrm.route("bike", point(0), point(1)), Err(OsrmError::Silent(_))));
+}
+
+#[test]
+fn a_stored_map_answers_and_the_straight_line_beyond_it() {
+    // Up a one-way street of five places, and round by a long way back.
+    let place = |n: u32| if n < 5 { point(n) } else { Point::new(43.702, 7.402).unwrap() };
+    let street = |from, to, seconds: u32| Street { from, to, cost: Cost::new(seconds * 10, seconds * 50) };
+    let mut streets: Vec<Street> = (0..4).map(|n| street(n, n + 1, 30)).collect();
+    streets.extend([street(4, 5, 200), street(5, 0, 200)]);
+    let network = Network { points: (0..6).map(place).collect(), streets };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("roads.map");
+    assert!(matches!(Travel::open(Provider::Map(path.clone())), Err(TravelError::Map { .. })), "there is no map yet");
+    RoadMap::of(&[network.clone(), network.clone(), network.clone(), network]).unwrap().save(&path).unwrap();
+    let times = Travel::open(Provider::Map(path.clone())).unwrap().in_city(SPEED_MPS);
+    for by in [Vehicle::Foot, Vehicle::Bike, Vehicle::Motorbike, Vehicle::Car] {
+        assert_eq!((times.seconds(point(0), point(4), by), times.seconds(point(4), point(0), by)), (120, 400), "{by:?}");
+        assert_eq!(times.table(&[point(4)], &[point(0), point(4)], by), [[400, 0]]);
+    }
+    assert_eq!((times.metres(point(4), point(0)), times.line(point(0), point(4), Vehicle::Car).len()), (2_000, 7));
+    let far = Point::new(44.0, 7.4).unwrap();
+    let crow = GreatCircle { speed_mps: SPEED_MPS };
+    assert_eq!(times.seconds(point(0), far, Vehicle::Car), crow.seconds(point(0), far, Vehicle::Car));
+    assert_eq!(times.metres(point(0), far), crow.metres(point(0), far));
+    assert_eq!(times.line(point(0), far, Vehicle::Car), [point(0), far]);
+    std::fs::write(&path, b"not a map").unwrap();
+    let error = Travel::open(Provider::Map(path)).err().unwrap().to_string();
+    assert!(error.contains("medina map import"), "{error}");
+}
