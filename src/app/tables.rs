@@ -2,6 +2,7 @@
 
 use storage::integrity::AnyTable;
 use storage::ledger::{ACCOUNTS, TRANSFERS};
+use storage::replica::epoch::EPOCHS;
 
 use crate::city::catalog::model::{ITEMS, MERCHANTS};
 use crate::city::cities::model::{CITIES, SETTINGS};
@@ -29,6 +30,7 @@ use crate::trade::quotes::model::QUOTES;
 
 /// All tables of the product.
 pub static TABLES: &[&dyn AnyTable] = &[
+    &EPOCHS,
     &ACCOUNTS,
     &TRANSFERS,
     &EVENTS,

@@ -173,9 +173,9 @@ impl<T: Send + 'static> Command<T> {
         let Self { caller, engine, body, once, .. } = self;
         let Some(once) = once else {
             let done = engine.write(&caller, name, move |tx| command(tx, body)).await?;
-            let Done { value: (verdict, version), position, .. } = done;
+            let Done { value: (verdict, version), position, is_local, .. } = done;
             return match verdict {
-                Verdict::Done(value) => Ok(respond(encode(status, &value, version), position, false)),
+                Verdict::Done(value) => Ok(respond(encode(status, &value, version), (position, is_local), false)),
                 Verdict::Refused(problem) => Err(problem),
             };
         };
@@ -195,7 +195,7 @@ impl<T: Send + 'static> Command<T> {
             .await?;
         match refusal.try_recv() {
             Ok(problem) => Err(problem),
-            Err(_) => Ok(respond(done.value, done.position, done.replayed)),
+            Err(_) => Ok(respond(done.value, (done.position, done.is_local), done.replayed)),
         }
     }
 }
@@ -212,7 +212,7 @@ fn encode(status: StatusCode, value: &impl Serialize, version: Option<u64>) -> S
     StoredAnswer { status: status.as_u16(), headers, body }
 }
 
-fn respond(answer: StoredAnswer, position: Position, replayed: bool) -> Response {
+fn respond(answer: StoredAnswer, (position, is_local): (Position, bool), replayed: bool) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, answer.body).into_response();
     let headers = response.headers_mut();
@@ -224,6 +224,9 @@ fn respond(answer: StoredAnswer, position: Position, replayed: bool) -> Response
     }
     if let Ok(seq) = HeaderValue::try_from(format!("{}.{}", position.epoch, position.seq)) {
         headers.insert("medina-seq", seq);
+    }
+    if is_local {
+        headers.insert("medina-durability", HeaderValue::from_static("local"));
     }
     if replayed {
         headers.insert("idempotency-replayed", HeaderValue::from_static("true"));

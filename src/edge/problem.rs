@@ -138,6 +138,9 @@ impl From<Fault> for Problem {
         match fault {
             Fault::Overloaded { retry_after_s } => Self::new(503, "overloaded", fault.to_string()).retry_after(retry_after_s),
             Fault::NoSpace => Self::new(507, "insufficient_storage", fault.to_string()).retry_after(30),
+            Fault::NotLeading { ref leader } => Self::new(421, "not_leader", fault.to_string()).with("leader", json!(leader)),
+            Fault::Unacknowledged => Self::new(503, "unacknowledged", fault.to_string()).retry_after(1),
+            Fault::NoFollower => Self::new(503, "no_follower", fault.to_string()).retry_after(1),
             Fault::Stopping => Self::new(503, "stopping", fault.to_string()).retry_after(2),
             Fault::KeyReused => Self::new(422, "idempotency_key_reused", fault.to_string()),
             Fault::Undecided(_) => Self::new(500, "undecided", fault.to_string()),

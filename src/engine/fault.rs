@@ -24,6 +24,16 @@ pub enum Fault {
     /// The disk has no room for another log segment: nothing was written.
     #[error("the disk is full; nothing was changed")]
     NoSpace,
+    /// Another node takes the writes.
+    #[error("this node does not lead; write to {}", .leader.as_deref().unwrap_or("the leader"))]
+    NotLeading { leader: Option<String> },
+    /// Done here, but the follower that must have it did not say so in time: whether it stays is not known. Asked again with its idempotency key, it gets
+    /// its answer once that is known.
+    #[error("the follower has not acknowledged this in time: it may or may not last. Ask again with the same idempotency key")]
+    Unacknowledged,
+    /// The follower that must have every write is away.
+    #[error("the follower that must have every write is not there; nothing was changed")]
+    NoFollower,
     /// The process is stopping.
     #[error("the server is stopping")]
     Stopping,
@@ -48,7 +58,7 @@ impl From<&str> for Fault {
     }
 }
 
-/// How a write failed: by its own refusal, or by a fault. Either way it changed nothing.
+/// How a write failed: by its own refusal, or by a fault. Either way it changed nothing, but for [`Fault::Unacknowledged`].
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError<E> {
     #[error("refused")]

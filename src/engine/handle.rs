@@ -1,9 +1,9 @@
 //! The handle that everybody holds: submit a command, read a picture, know the time.
 
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
@@ -12,12 +12,14 @@ use storage::store::{OpenError, Views};
 use storage::{Clock, Options, Position, Store, View};
 use tokio::sync::{oneshot, watch};
 
+use super::acks::{AckOptions, Acks, Committed};
 use super::background::Background;
 use super::caller::Caller;
 use super::clock::{EngineClock, TEST_CLOCK};
 use super::core::{Core, Ran};
 use super::decision::{Authorize, Denied, Question};
 use super::fault::{Fault, WriteError};
+use super::follow::{self, Feed};
 use super::idempotency::{Once, SealAnswers, StoredAnswer, Unsealed};
 use super::outbox::Destinations;
 use super::stats::Stats;
@@ -34,6 +36,12 @@ pub struct EngineOptions {
     pub answers: Arc<dyn SealAnswers>,
     /// Whether timers fire from the first moment. If not, they wait for [`Engine::lead`].
     pub leading: bool,
+    /// Whether this node takes a leader's records, and no commands.
+    pub following: bool,
+    /// Begin this epoch, if the history has not reached it: a promotion, or a restored copy.
+    pub open_epoch: Option<u64>,
+    /// Who must have a batch before it is published and answered.
+    pub acks: AckOptions,
     /// Commands that may wait; one more is refused with 503.
     pub queue_max: usize,
     /// What happens when the log cannot be made durable. The product exits the process.
@@ -50,7 +58,18 @@ impl EngineOptions {
             eprintln!("medina: stopped: {why}. Start it again: it recovers from what the disk has.");
             std::process::exit(writer::EXIT_NOT_DURABLE);
         };
-        Self { storage, clock, sandbox, answers: Arc::new(Unsealed), leading: true, queue_max: 4_096, on_fatal: Box::new(on_fatal) }
+        Self {
+            storage,
+            clock,
+            sandbox,
+            answers: Arc::new(Unsealed),
+            leading: true,
+            following: false,
+            open_epoch: None,
+            acks: AckOptions::default(),
+            queue_max: 4_096,
+            on_fatal: Box::new(on_fatal),
+        }
     }
 }
 
@@ -62,21 +81,30 @@ pub struct Done<T> {
     pub position: Position,
     pub seq: u64,
     pub replayed: bool,
+    /// Whether only this node's disk has it, although a follower's should.
+    pub is_local: bool,
 }
 
 /// The engine; a clone is a pointer.
 #[derive(Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine(pub(super) Arc<Inner>);
 
-struct Inner {
-    queue: Mutex<Option<Sender<Job>>>,
+pub(super) struct Inner {
+    pub queue: Mutex<Option<Sender<Job>>>,
+    pub feed: Mutex<Option<Sender<Feed>>>,
+    pub following: bool,
+    pub fenced: Arc<AtomicBool>,
+    pub acks: Arc<Acks>,
+    pub synced: watch::Receiver<Position>,
+    pub log: (Arc<dyn Disk>, PathBuf),
+    pub leader: RwLock<Option<String>>,
     views: Views,
     position: watch::Receiver<Position>,
     clock: EngineClock,
     authorize: Arc<dyn Authorize>,
     stats: Arc<Stats>,
     full: Arc<AtomicBool>,
-    leading: Arc<AtomicBool>,
+    pub leading: Arc<AtomicBool>,
     advancing: tokio::sync::Mutex<()>,
     sandbox: bool,
     background: Mutex<Vec<Arc<dyn Background>>>,
@@ -96,15 +124,23 @@ impl Engine {
         wiring: Wiring,
         authorize: Arc<dyn Authorize>,
     ) -> Result<Self, OpenError> {
-        let store = Store::open(disk, dir, options.storage)?;
+        let mut store = Store::open(disk.clone(), dir, options.storage)?;
         let clock = EngineClock::new(options.clock);
+        if let Some(epoch) = options.open_epoch {
+            store.open_epoch(epoch, clock.now()).map_err(|fatal| OpenError::Log(fatal.0))?;
+        }
         if options.sandbox
             && let Some(setting) = TEST_CLOCK.get(store.head(), &())
         {
             clock.set(setting);
         }
         let (queue, jobs) = bounded(options.queue_max);
+        let (feed, fed) = bounded(1);
         let (position, positions) = watch::channel(store.position());
+        let (synced, syncs) = watch::channel(store.position());
+        let (acks, heard) = Acks::new(options.acks);
+        let fenced = Arc::new(AtomicBool::new(false));
+        let log = (disk, store.log_dir());
         let views = store.views();
         let stats = Arc::new(Stats::default());
         let full = Arc::new(AtomicBool::new(false));
@@ -113,23 +149,35 @@ impl Engine {
             clock: clock.clone(),
             stats: stats.clone(),
             position,
+            synced,
+            acks: acks.clone(),
+            fenced: fenced.clone(),
             on_fatal: options.on_fatal,
             watches_clock: !options.sandbox,
             leading: leading.clone(),
             full: full.clone(),
         };
+        let following = options.following;
         let core = Core::new(store, Arc::new(wiring), authorize.clone()).sealing(options.answers);
         let thread = std::thread::Builder::new()
             .name("medina-writer".to_owned())
             .spawn(move || {
                 // Reads of the writer's own (timers, sweeps) may meet damage too: the process must not live on mute.
-                if let Err(fault) = storage::fault::catch(|| writer::run(core, &jobs, &shared)) {
+                let run = || if following { follow::run(core, &fed, &shared) } else { writer::run(core, &jobs, &heard, &shared) };
+                if let Err(fault) = storage::fault::catch(run) {
                     (shared.on_fatal)(&format!("the writer stopped: {fault}"));
                 }
             })
             .map_err(OpenError::Io)?;
         Ok(Self(Arc::new(Inner {
             queue: Mutex::new(Some(queue)),
+            feed: Mutex::new(Some(feed)),
+            following,
+            fenced,
+            acks,
+            synced: syncs,
+            log,
+            leader: RwLock::new(None),
             views,
             position: positions,
             clock,
@@ -193,12 +241,13 @@ impl Engine {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |core| {
             let ran = run(core);
-            Box::new(move |committed: Result<Position, Fault>| {
+            Box::new(move |committed: Result<Committed, Fault>| {
                 let done = match (ran, committed) {
-                    (Ok(Ran { value, seq, replayed }), Ok(position)) => {
-                        Ok(Done { value, seq, position: Position { seq, ..position }, replayed })
+                    (Ok(Ran { value, seq, replayed }), Ok(Committed { position, is_local })) => {
+                        Ok(Done { value, seq, position: Position { seq, ..position }, replayed, is_local })
                     }
-                    (Ok(_), Err(fault)) => Err(fault.into()),
+                    // A refusal may speak of what nobody may have seen: without the acknowledgement there is no answer.
+                    (_, Err(fault @ (Fault::Unacknowledged | Fault::NotLeading { .. }))) | (Ok(_), Err(fault)) => Err(fault.into()),
                     (Err(error), _) => Err(error),
                 };
                 // The caller may have gone away; what it asked for is done all the same.
@@ -220,6 +269,12 @@ impl Engine {
             self.0.stats.overloaded.fetch_add(1, Ordering::Relaxed);
             Fault::Overloaded { retry_after_s: 1 }
         };
+        if let Some(elsewhere) = self.not_leading() {
+            return Err(elsewhere);
+        }
+        if self.0.acks.is_stalled() {
+            return Err(Fault::NoFollower);
+        }
         if self.0.full.load(Ordering::Acquire) {
             return Err(overloaded());
         }
@@ -334,6 +389,7 @@ impl Engine {
     /// Stops taking commands, finishes those that wait, folds, and ends the writer. Blocks.
     pub fn stop(&self) {
         drop(self.0.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.0.feed.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(thread) = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }

@@ -6,8 +6,9 @@
 //!
 //! Reading order: [`caller`] and [`decision`] (who, may they), [`tx`] (what a command can do), [`core`] (how one runs, synchronously, so that
 //! the simulator can drive it), [`wiring`] (who reacts to whom), [`timer`], [`effect`], [`idempotency`], [`event`], [`attention`] (the rows), then
-//! the threads around: [`writer`], [`outbox`], [`clock`].
+//! the threads around: [`writer`], [`acks`] and [`follow`] (other nodes), [`outbox`], [`clock`].
 
+pub mod acks;
 pub mod advance;
 pub mod attention;
 pub mod background;
@@ -18,9 +19,11 @@ pub mod decision;
 pub mod effect;
 pub mod event;
 pub mod fault;
+pub mod follow;
 pub mod handle;
 pub mod idempotency;
 pub mod outbox;
+mod replication;
 pub mod stats;
 pub mod timer;
 pub mod tx;
@@ -28,6 +31,7 @@ pub mod wiring;
 pub mod writer;
 
 pub use self::core::{Core, Ran};
+pub use acks::{Ack, AckOptions};
 pub use attention::Attention;
 pub use background::Background;
 pub use caller::{Caller, Principal, UserId, UserTag};

@@ -127,7 +127,8 @@ impl Outbox {
             let view = engine.view();
             let seq = view.position().seq;
             let now = engine.now();
-            for (id, row) in self.ready(&*view, now, &in_flight) {
+            let ready = if engine.is_leading() { self.ready(&*view, now, &in_flight) } else { Vec::new() };
+            for (id, row) in ready {
                 in_flight.insert(id, (row.destination.clone(), row.subject));
                 flights.spawn(self.clone().send(engine.clone(), id, row));
             }

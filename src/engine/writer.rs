@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, never, select_biased, unbounded};
+use crossbeam_channel::{Receiver, RecvError, Sender, bounded, never, select_biased, unbounded};
 use storage::store::{FoldDone, FoldJob};
 use storage::{Position, Timestamp};
 use tokio::sync::watch;
 
+use super::acks::{Acks, Committed, Flights};
 use super::clock::EngineClock;
 use super::core::Core;
 use super::fault::Fault;
 use super::stats::Stats;
 
 /// What to do once the batch is durable: answer the caller.
-pub type Answer = Box<dyn FnOnce(Result<Position, Fault>) + Send>;
+pub type Answer = Box<dyn FnOnce(Result<Committed, Fault>) + Send>;
 /// A queued command: runs in the batch, returns its answer.
 pub type Job = Box<dyn FnOnce(&mut Core) -> Answer + Send>;
 
@@ -27,7 +28,7 @@ const TIMERS_MAX: usize = 256;
 /// How long the writer sleeps at most when nothing is due.
 const IDLE: Duration = Duration::from_millis(500);
 /// The recent layer is folded at this age even if it is small, so that a restart has little to replay.
-const FOLD_AGE: Duration = Duration::from_secs(30);
+pub(super) const FOLD_AGE: Duration = Duration::from_secs(30);
 /// How often expired answers are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// The machine's clock may go ahead of the monotonic one by this much between two batches.
@@ -40,26 +41,34 @@ pub const EXIT_NOT_DURABLE: i32 = 74;
 pub struct Shared {
     pub clock: EngineClock,
     pub stats: Arc<Stats>,
+    /// Up to where readers see.
     pub position: watch::Sender<Position>,
+    /// Up to where the log is durable here.
+    pub synced: watch::Sender<Position>,
+    pub acks: Arc<Acks>,
     /// Called with the last words when the log cannot be made durable; never returns in a product.
     pub on_fatal: Box<dyn Fn(&str) + Send + Sync>,
     /// Whether a jump of the machine's clock stops the writer (not in a sandbox, whose clock is meant to jump).
     pub watches_clock: bool,
     /// Timers fire only while this node leads.
     pub leading: Arc<AtomicBool>,
+    /// Another node leads: nothing is answered any more, nothing folded.
+    pub fenced: Arc<AtomicBool>,
     /// Set while the recent layer is full: callers are refused at the door.
     pub full: Arc<AtomicBool>,
 }
 
-struct Folder {
+/// The folding thread, seen from the writer.
+pub(super) struct Folder {
     jobs: Sender<FoldJob>,
-    done: Receiver<Result<FoldDone, String>>,
+    pub done: Receiver<Result<FoldDone, String>>,
     trash: Sender<storage::view::Layer>,
 }
 
 /// Runs until the queue's senders are gone; folds what is left.
-pub fn run(mut core: Core, queue: &Receiver<Job>, shared: &Shared) {
-    let folder = spawn_folder();
+pub(super) fn run(mut core: Core, queue: &Receiver<Job>, heard: &Receiver<u64>, shared: &Shared) {
+    let folder = Folder::spawn();
+    let mut flights = Flights::new(shared.acks.clone());
     let mut answers: Vec<Answer> = Vec::new();
     let mut last_fold = Instant::now();
     let mut last_sweep = Instant::now();
@@ -68,30 +77,31 @@ pub fn run(mut core: Core, queue: &Receiver<Job>, shared: &Shared) {
     let mut open = true;
     while open {
         let mut first = None;
-        let busy_until = core.store.is_full();
-        let leading = shared.leading.load(Ordering::Acquire);
-        let wait = match (sweeping, leading) {
-            (true, _) => Duration::ZERO,
-            (false, true) => until_next_timer(&core, shared.clock.now()),
-            (false, false) => IDLE,
+        let acts = shared.leading.load(Ordering::Acquire) && !shared.acks.is_stalled() && flights.has_room();
+        let wait = match (acts, sweeping) {
+            (true, true) => Duration::ZERO,
+            (true, false) => until_next_timer(&core, shared.clock.now()),
+            (false, _) => IDLE,
         };
         // While the recent layer is full only the fold's end is awaited: commands queue, then the door answers 503.
-        let commands = if busy_until { &never() } else { queue };
+        let commands = if core.store.is_full() || !flights.has_room() { &never() } else { queue };
         select_biased! {
-            recv(folder.done) -> done => match done {
-                Ok(Ok(done)) => match core.store.finish_fold(done) {
-                    Ok(layer) => { let _ = folder.trash.send(layer); }
-                    Err(fatal) => return (shared.on_fatal)(&fatal.to_string()),
-                },
-                Ok(Err(why)) => return (shared.on_fatal)(&why),
-                Err(_) => return (shared.on_fatal)("the folding thread is gone"),
+            recv(folder.done) -> done => if let Err(why) = folder.take(&mut core, done) {
+                return (shared.on_fatal)(&why);
+            },
+            recv(heard) -> seq => if let Ok(seq) = seq {
+                flights.acknowledged(&mut core.store, shared, heard.try_iter().fold(seq, u64::max));
             },
             recv(commands) -> job => match job {
                 Ok(job) => first = Some(job),
                 Err(_) => open = false,
             },
-            default(wait) => (),
+            default(wait.min(flights.patience())) => (),
         }
+        if shared.fenced.load(Ordering::Acquire) {
+            break;
+        }
+        flights.expire(&mut core.store, shared);
         let begun = Instant::now();
         let now = shared.clock.now();
         if shared.watches_clock && jumped(&mut last_seen, now, shared.clock.monotonic_ms()) {
@@ -107,14 +117,14 @@ pub fn run(mut core: Core, queue: &Receiver<Job>, shared: &Shared) {
                 }
             }
         }
-        if leading {
+        if acts {
             core.fire_timers(now, TIMERS_MAX);
+            if sweeping || last_sweep.elapsed() >= SWEEP_EVERY {
+                sweeping = core.sweep_answers(now) | core.sweep_events(now);
+                last_sweep = Instant::now();
+            }
         }
-        if sweeping || last_sweep.elapsed() >= SWEEP_EVERY {
-            sweeping = core.sweep_answers(now) | core.sweep_events(now);
-            last_sweep = Instant::now();
-        }
-        let committed = match core.commit() {
+        let committed = match core.store.sync() {
             Ok(committed) => committed,
             Err(fatal) if core.store.forget_batch(&fatal) => {
                 tracing::error!(%fatal, "no room for the log: commands are refused until there is");
@@ -126,35 +136,23 @@ pub fn run(mut core: Core, queue: &Receiver<Job>, shared: &Shared) {
             }
             Err(fatal) => return (shared.on_fatal)(&fatal.to_string()),
         };
-        let position = core.store.position();
         if committed > 0 {
-            shared.stats.commit.record(begun.elapsed());
-            shared.stats.batches.fetch_add(1, Ordering::Relaxed);
-            shared.stats.commands.fetch_add(u64::from(committed), Ordering::Relaxed);
-            shared.position.send_replace(position);
+            shared.synced.send_replace(core.store.position());
         }
-        for answer in answers.drain(..) {
-            answer(Ok(position));
-        }
+        flights.depart(&mut core.store, shared, (committed, begun), &mut answers);
         shared.full.store(core.store.is_full(), Ordering::Release);
         let aged = last_fold.elapsed() >= FOLD_AGE && core.store.recent_bytes() > 0;
-        if (core.store.fold_due() || aged)
-            && let Some(job) = core.store.fold_job()
-        {
-            shared.stats.folds.fetch_add(1, Ordering::Relaxed);
-            last_fold = Instant::now();
-            if folder.jobs.send(job).is_err() {
-                return (shared.on_fatal)("the folding thread is gone");
+        if core.store.fold_due() || aged {
+            match folder.begin(&mut core, shared) {
+                Ok(true) => last_fold = Instant::now(),
+                Ok(false) => (),
+                Err(why) => return (shared.on_fatal)(&why),
             }
         }
     }
-    drop(folder.jobs);
-    // A fold under way ends first; then the rest goes in, so that the next start has nothing to replay.
-    if let Ok(Ok(done)) = folder.done.recv() {
-        let _ = core.store.finish_fold(done);
-    }
-    if let Err(fatal) = core.store.fold_now() {
-        tracing::error!(%fatal, "the last fold failed; the log holds everything");
+    flights.finish(&mut core.store, shared, heard);
+    if !shared.fenced.load(Ordering::Acquire) {
+        folder.finish(&mut core);
     }
 }
 
@@ -170,22 +168,52 @@ fn until_next_timer(core: &Core, now: Timestamp) -> Duration {
     core.next_due().map_or(IDLE, |at| Duration::from_millis(u64::try_from(at.millis() - now.millis()).unwrap_or(0))).min(IDLE)
 }
 
-/// Folds run on a thread of their own; folded layers are dropped there too (millions of entries take a while).
-fn spawn_folder() -> Folder {
-    let (jobs, queued) = bounded::<FoldJob>(1);
-    let (finished, done) = unbounded();
-    let (trash, bin) = unbounded();
-    std::thread::Builder::new()
-        .name("medina-fold".to_owned())
-        .spawn(move || {
-            for job in queued {
-                let result = job.run().map_err(|error| error.to_string());
-                if finished.send(result).is_err() {
-                    return;
+impl Folder {
+    /// Folds run on a thread of their own; folded layers are dropped there too (millions of entries take a while).
+    pub fn spawn() -> Self {
+        let (jobs, queued) = bounded::<FoldJob>(1);
+        let (finished, done) = unbounded();
+        let (trash, bin) = unbounded();
+        std::thread::Builder::new()
+            .name("medina-fold".to_owned())
+            .spawn(move || {
+                for job in queued {
+                    let result = job.run().map_err(|error| error.to_string());
+                    if finished.send(result).is_err() {
+                        return;
+                    }
+                    while bin.try_recv().is_ok() {}
                 }
-                while bin.try_recv().is_ok() {}
-            }
-        })
-        .expect("the operating system grants one thread at start");
-    Folder { jobs, done, trash }
+            })
+            .expect("the operating system grants one thread at start");
+        Self { jobs, done, trash }
+    }
+
+    /// Hands the folder what there is to fold; whether there was something.
+    pub fn begin(&self, core: &mut Core, shared: &Shared) -> Result<bool, String> {
+        let Some(job) = core.store.fold_job() else { return Ok(false) };
+        shared.stats.folds.fetch_add(1, Ordering::Relaxed);
+        self.jobs.send(job).map_err(|_| GONE.to_owned())?;
+        Ok(true)
+    }
+
+    /// Takes a finished fold over.
+    pub fn take(&self, core: &mut Core, done: Result<Result<FoldDone, String>, RecvError>) -> Result<(), String> {
+        let layer = core.store.finish_fold(done.map_err(|_| GONE.to_owned())??).map_err(|fatal| fatal.to_string())?;
+        let _ = self.trash.send(layer);
+        Ok(())
+    }
+
+    /// A fold under way ends first; then the rest goes in, so that the next start has nothing to replay.
+    pub fn finish(self, core: &mut Core) {
+        drop(self.jobs);
+        if let Ok(Ok(done)) = self.done.recv() {
+            let _ = core.store.finish_fold(done);
+        }
+        if let Err(fatal) = core.store.fold_now() {
+            tracing::error!(%fatal, "the last fold failed; the log holds everything");
+        }
+    }
 }
+
+const GONE: &str = "the folding thread is gone";

@@ -121,6 +121,21 @@ impl Base {
         Ok(())
     }
 
+    /// Puts rows (sorted, so that redb appends) into a state under construction, in one commit.
+    pub(crate) fn load(&self, sorted: &[(Key, Value)]) -> Result<(), BaseError> {
+        let write = self.database.begin_write().map_err(redb::Error::from)?;
+        {
+            let mut rows = write.open_table(ROWS).map_err(redb::Error::from)?;
+            let mut sealed = Vec::with_capacity(512);
+            for (key, value) in sorted {
+                seal(key, value, &mut sealed);
+                rows.insert(&key[..], sealed.as_slice()).map_err(redb::Error::from)?;
+            }
+        }
+        write.commit().map_err(redb::Error::from)?;
+        Ok(())
+    }
+
     pub(crate) fn snapshot(&self) -> Result<Snapshot, BaseError> {
         let read = self.database.begin_read().map_err(redb::Error::from)?;
         Ok(Snapshot(Arc::new(read.open_table(ROWS).map_err(redb::Error::from)?)))

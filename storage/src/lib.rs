@@ -2,7 +2,7 @@
 //! double-entry ledger. It knows no HTTP, no async runtime and no product.
 //!
 //! Reading order: [`disk`] and [`clock`] (the seams), [`log`], [`key`] and [`table`], [`view`] and [`txn`], [`store`] (group commit, fold,
-//! recovery), [`ledger`].
+//! recovery), [`snapshot`], [`replica`], [`ledger`].
 
 pub mod changes;
 pub mod clock;
@@ -14,7 +14,9 @@ pub mod key;
 pub mod ledger;
 pub mod log;
 pub mod random;
+pub mod replica;
 pub mod scrub;
+pub mod snapshot;
 pub mod store;
 pub mod table;
 pub mod txn;

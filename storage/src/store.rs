@@ -1,12 +1,16 @@
 //! The store: one writer's group commit over the log, published pictures for readers, the fold into redb, recovery.
 //!
 //! ```text
-//!   begin(now) ─ run(command)* ─ commit ──► log append + fsync ──► publish
+//!   begin(now) ─ run(command)* ─ sync ──► log append + fsync ─ publish_to ──► readers       commit = both at once
 //!                                   │
 //!            fold_job() ─ run (any thread) ─ finish_fold()      the checkpoint
 //! ```
 //! Everything here is synchronous and single-threaded but [`FoldJob::run`], so that a simulator can drive it call by call.
 
+mod flight;
+mod follow;
+
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,6 +26,9 @@ use crate::random::Random;
 use crate::txn::Txn;
 use crate::view::{Layer, View};
 use crate::{Change, Key};
+
+use flight::Flight;
+pub use follow::{Applied, ApplyError, CutError};
 
 /// How a store is laid out and when it folds.
 #[derive(Clone, Debug)]
@@ -63,6 +70,8 @@ impl Options {
 pub enum OpenError {
     #[error("another process uses this data folder ({0}); one folder serves one process")]
     Locked(PathBuf),
+    #[error("{0} holds an unfinished restore: run `medina restore` again into an empty folder")]
+    Unfinished(PathBuf),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -94,8 +103,12 @@ pub struct Store {
     dir: PathBuf,
     log: Log,
     base: Arc<Base>,
+    /// Up to where the state file reached when it was opened or last folded.
+    checkpoint: Position,
     head: View,
     published: Views,
+    /// Durable here and not published yet, oldest first.
+    flights: VecDeque<Flight>,
     random: Random,
     options: Options,
     epoch: u64,
@@ -138,7 +151,14 @@ impl Store {
             std::io::ErrorKind::WouldBlock => OpenError::Locked(dir.to_owned()),
             _ => OpenError::Io(error),
         })?;
-        let (base, checkpoint) = Base::open(&*disk, &dir.join("state.redb"), options.cache_bytes)?;
+        if disk.exists(&dir.join(crate::snapshot::UNFINISHED))? {
+            return Err(OpenError::Unfinished(dir.to_owned()));
+        }
+        Self::open_locked(disk, dir, options, lock)
+    }
+
+    fn open_locked(disk: Arc<dyn Disk>, dir: &Path, options: Options, lock: Box<dyn Send + Sync>) -> Result<Self, OpenError> {
+        let (base, mut checkpoint) = Base::open(&*disk, &dir.join("state.redb"), options.cache_bytes)?;
         let mut recent = Layer::new();
         let mut recent_bytes = 0;
         let mut reached = checkpoint;
@@ -158,6 +178,7 @@ impl Store {
             // A long log must not need as much memory as it is long.
             if recent_bytes >= options.recent_bytes_max {
                 base.fold(&recent, reached).map_err(|error| state_failed(&error))?;
+                checkpoint = reached;
                 recent.clear();
                 recent_bytes = 0;
             }
@@ -169,7 +190,9 @@ impl Store {
             dir: dir.to_owned(),
             log,
             base: Arc::new(base),
+            checkpoint,
             published: Views(Arc::new(ArcSwap::from_pointee(head.clone()))),
+            flights: VecDeque::new(),
             random: Random::from_seed(options.seed),
             epoch: reached.epoch.max(1),
             head,
@@ -187,7 +210,7 @@ impl Store {
         self.published.clone()
     }
 
-    /// The last committed command.
+    /// The last command that is durable here, published or not.
     #[must_use]
     pub fn position(&self) -> Position {
         self.head.position
@@ -254,21 +277,8 @@ impl Store {
     /// # Errors
     /// [`Fatal`]: the caller must stop the process; nothing may be acknowledged.
     pub fn commit(&mut self) -> Result<u32, Fatal> {
-        let count = self.batch.count;
-        if count == 0 {
-            return Ok(0);
-        }
-        let late = planted::is(Bug::AckBeforeSync);
-        if late {
-            self.log.sync()?; // the record before, which was acknowledged too early
-        }
-        self.head.position = self.log.append(self.epoch, count, self.batch.now, &self.batch.body)?;
-        if !late {
-            self.log.sync()?;
-        }
-        self.batch.count = 0;
-        self.batch.body.clear();
-        self.publish();
+        let count = self.sync()?;
+        self.publish_to(u64::MAX);
         Ok(count)
     }
 
@@ -278,14 +288,10 @@ impl Store {
         if !(self.log.is_usable() && fatal.0.is_disk_full()) {
             return false;
         }
-        self.head = View::clone(&self.published.now());
+        self.head = self.durable();
         self.batch.count = 0;
         self.batch.body.clear();
         true
-    }
-
-    fn publish(&self) {
-        self.published.0.store(Arc::new(self.head.clone()));
     }
 
     /// Whether the recent layer is full: refuse commands until a fold ends.
@@ -300,16 +306,15 @@ impl Store {
         !self.folding && self.recent_bytes >= self.options.fold_bytes
     }
 
-    /// Begins a fold of everything committed so far; `None` if one runs, a batch is open, there is nothing to fold, or the disk has no room for it.
+    /// Begins a fold of everything published so far; `None` if one runs, a batch is open, there is nothing to fold, or the disk has no room for it. What is
+    /// not published may yet be taken back by a new leader, so it stays out of the state file.
     pub fn fold_job(&mut self) -> Option<FoldJob> {
-        if self.folding || self.batch.count > 0 || self.head.recent.is_empty() || !self.has_room_to_fold() {
+        if self.folding || self.batch.count > 0 || !self.has_room_to_fold() {
             return None;
         }
+        let (layer, position) = self.layer_to_fold()?;
         self.folding = true;
-        self.head.folding = std::mem::take(&mut self.head.recent);
-        self.recent_bytes = 0;
-        self.publish();
-        Some(FoldJob { layer: self.head.folding.clone(), position: self.head.position, base: self.base.clone(), spare: self.log.spare() })
+        Some(FoldJob { layer, position, base: self.base.clone(), spare: self.log.spare() })
     }
 
     /// redb cannot go on after a write that failed, so a fold is not begun where it might: commands wait in memory and in the log, and are refused once that
@@ -329,9 +334,9 @@ impl Store {
         assert!(self.folding, "a fold that nobody began has ended");
         assert!(self.batch.count == 0, "readers would see an open batch: finish a fold between batches");
         self.folding = false;
-        self.head.base = done.snapshot;
+        self.checkpoint = done.position;
         let folded = std::mem::take(&mut self.head.folding);
-        self.publish();
+        self.rest_on(done.snapshot);
         if self.log.bytes() > self.options.log_kept_bytes {
             self.log.trim(done.position.seq + 1)?;
         }

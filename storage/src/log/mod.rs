@@ -7,6 +7,7 @@
 //! What is promised: a record is there after a crash if [`Log::sync`] returned `Ok` after its append; at most one record (the one not yet
 //! synced) may be there or not; a damaged record that was synced is never taken for the end of the log.
 
+mod cut;
 mod error;
 mod format;
 mod reader;
@@ -15,6 +16,7 @@ mod scan;
 mod segment;
 mod writer;
 
+pub(crate) use cut::cut;
 pub use error::LogError;
 pub use reader::LogReader;
 pub use segment::Spare;

@@ -4,7 +4,7 @@ use super::error::Doing;
 use super::format::{self, BODY_BYTES_MAX, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::recovery;
 use super::segment::{self, Segment, Spare};
-use super::{LogConfig, LogError, Position, Record};
+use super::{Hash, LogConfig, LogError, Position, Record};
 use crate::clock::Timestamp;
 use crate::disk::planted::{self, Bug};
 use crate::disk::{Disk, Open};
@@ -108,6 +108,21 @@ impl Log {
     /// [`LogError::TooLarge`], [`LogError::OutOfOrder`]: nothing was written. A full disk while a new segment is prepared
     /// ([`LogError::is_disk_full`]) leaves the log as it was; any other I/O error poisons it.
     pub fn append(&mut self, epoch: u64, count: u32, time: Timestamp, body: &[u8]) -> Result<Position, LogError> {
+        self.write(epoch, count, time, body, None)
+    }
+
+    /// Writes another node's record, the very same: it keeps its hash. Otherwise as [`Log::append`].
+    ///
+    /// # Errors
+    /// Also [`LogError::OutOfOrder`] if it does not follow this log's last record, or is not what its hash says; nothing was written.
+    pub fn append_same(&mut self, record: &Record) -> Result<Position, LogError> {
+        if let Some(why) = record.breaks_after(&self.end) {
+            return Err(LogError::OutOfOrder { seq: self.end.seq, why });
+        }
+        self.write(record.epoch, record.count, record.time, &record.body, Some(record.hash))
+    }
+
+    fn write(&mut self, epoch: u64, count: u32, time: Timestamp, body: &[u8], told: Option<Hash>) -> Result<Position, LogError> {
         self.usable()?;
         assert!(!self.unsynced, "at most one record of the log is unsynced");
         self.check(epoch, count, time, body)?;
@@ -118,6 +133,9 @@ impl Log {
         let place = (self.at, self.current.header.salt);
         let fields = (epoch, count, time);
         let end = format::encode(&mut self.encoded, &self.end, fields, body, place);
+        if told.is_some_and(|told| told != end.hash) {
+            return Err(LogError::OutOfOrder { seq: self.end.seq, why: "it is not the record that its hash names" });
+        }
         let written = self.current.file.write_at(self.at, &self.encoded);
         self.poisoned = written.is_err();
         written.doing(|| format!("append to {}", self.current.path.display()))?;
