@@ -9,15 +9,19 @@ use crate::app::inspection;
 impl Play<'_> {
     /// Several fates of what was not synced at this moment: recovered and checked.
     pub(super) fn crash_images(&mut self) -> Result<(), Wrong> {
+        let (disk, other) = (self.disk.clone(), self.other_image());
         for _ in 0..self.plot.images {
-            self.crash_image()?;
+            self.crash_image(&disk)?;
+            if let Some(other) = &other {
+                self.crash_image(other)?;
+            }
         }
         Ok(())
     }
 
     /// One of them; sometimes the machine crashes again while it recovers, or right after.
-    pub(super) fn crash_image(&mut self) -> Result<(), Wrong> {
-        let image = self.disk.fork(self.dice.roll());
+    pub(super) fn crash_image(&mut self, disk: &SimDisk) -> Result<(), Wrong> {
+        let image = disk.fork(self.dice.roll());
         image.reboot();
         if self.dice.percent(25) {
             image.crash_after(1 + self.dice.below(8) as u64);
@@ -40,7 +44,7 @@ impl Play<'_> {
     /// Recovers an image and checks every promise. Returns where it stands.
     fn look(&mut self, image: &SimDisk) -> Result<u64, Wrong> {
         let core = self.start(image)?;
-        self.book.check(&core, image, self.latest)?;
+        self.book.check(&core.store.views().now(), image, self.latest)?;
         self.tally.images += 1;
         Ok(core.store.position().seq)
     }
@@ -77,7 +81,7 @@ impl Play<'_> {
         if clean(&inspection::inspect(&view)).is_err() {
             return Ok(true);
         }
-        if view.position().seq < self.book.acknowledged().seq {
+        if view.position().seq < self.book.acknowledged() {
             return Err("acknowledged commands are lost and nobody noticed".into());
         }
         compare(self.book.rows(), &view).map(|()| false)
