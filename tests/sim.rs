@@ -32,6 +32,7 @@ fn nothing_acknowledged_is_lost() {
         all.faults += played.faults;
         all.noticed += played.noticed;
         all.commands += played.commands;
+        all.orders += played.orders;
         all.settled += played.settled;
         all.promotions += played.promotions;
     }

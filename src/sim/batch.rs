@@ -41,13 +41,16 @@ impl Play<'_> {
     pub(super) fn batch(&mut self, core: &mut Core) -> Result<Next, Wrong> {
         self.tick();
         if self.book.in_flight() >= FLIGHTS_MAX {
-            // Nobody acknowledges: the leader waits.
+            // Nobody acknowledges: the leader waits, and may die meanwhile (a fold that only failed to make a spare segment goes on).
+            if self.disk.is_crashed() {
+                return Ok(Next::Died);
+            }
             return self.acknowledge(core).map(|()| Next::Going);
         }
         core.store.begin(self.clock);
         let view = core.store.views().now();
         let mut open = Open::default();
-        for _ in 0..=self.dice.below(4) {
+        for _ in 0..=self.dice.below(6) {
             match self.dice.below(100) {
                 0..62 => self.client(core, &view, &mut open)?,
                 62..82 => self.effect(core, &view)?,
@@ -76,7 +79,7 @@ impl Play<'_> {
             0 => 8 * 24 * 3_600_000,
             1..8 => 1_000 * self.dice.below(900) as i64,
             8..16 => -1_000 * self.dice.below(3_600) as i64,
-            _ => self.dice.below(4_000) as i64,
+            _ => self.dice.below(6_000) as i64,
         };
         self.clock = self.clock.plus_ms(ms);
         self.latest = self.latest.max(self.clock);
