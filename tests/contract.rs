@@ -394,7 +394,7 @@ const CALLS: &str = "
     get /v1/dispatch/nearby | get /v1/dispatch/orders/{}/candidates | get /v1/live | get /v1/events
     get /healthz | get /readyz | get /metrics | get /openapi.json | get /docs
     get /v1/ops/overview | get /v1/ops/attention | get /v1/ops/outbox | post /v1/ops/outbox/{}/retry | post /v1/ops/outbox/{}/discard
-    post /v1/sandbox/clock/advance";
+    post /v1/ops/outbox/release | post /v1/sandbox/clock/advance";
 
 /// `{id}` and `{order_id}` are the same to a reader of the contract.
 fn without_names(path: &str) -> String {

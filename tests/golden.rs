@@ -6,7 +6,7 @@ use medina::engine::effect::{EffectRow, EffectState};
 use medina::engine::event::{KeptFrom, StoredEvent};
 use medina::engine::idempotency::OnceRow;
 use medina::engine::{FiredTimer, StoredAnswer};
-use storage::ledger::model::Outcome;
+use storage::ledger::model::{Leaf, LeafCount, Outcome};
 use storage::ledger::{Account, AccountKey, Constraint, Currency, Transfer, TransferId, TransferKind};
 use storage::{KeyPart, Row, Timestamp};
 
@@ -72,11 +72,14 @@ fn ledger_rows() {
         subject: 5,
         at: at(1),
         outcome: Some(Outcome::Posted(6)),
+        leaf: Some(300),
     };
+    assert_eq!(hex(&Leaf(TransferId::from_u128(1)).to_bytes()), "0100000000000000000000000000000001");
+    assert_eq!(hex(&LeafCount(300).to_bytes()), "01ac02");
     assert_eq!(hex(&key(1).to_key()), "000100000000000000000000000000000002474853");
     assert_eq!(hex(&account.to_bytes()), "0101010203ac02");
     assert_eq!(
         hex(&transfer.to_bytes()),
-        "010102474853 0202474853 ac02 02 00000000000000000000000000000001 04 05 02 01 01 06".replace(' ', "")
+        "020102474853 0202474853 ac02 02 00000000000000000000000000000001 04 05 02 01 01 06 01 ac02".replace(' ', "")
     );
 }

@@ -16,7 +16,8 @@ use tokio::sync::watch;
 
 use super::AdminCredentials;
 use super::inspection::{self, Inspection};
-use crate::engine::{Caller, Engine, WriteError};
+use crate::engine::{Caller, Engine, Fault, WriteError, pause};
+use crate::ops::backup::Backup;
 use crate::people::identity::hashing;
 use crate::people::users::Email;
 use crate::people::{People, admin};
@@ -30,6 +31,15 @@ pub enum Ask {
     /// Inspect the published state and the log.
     #[serde(rename = "verify")]
     Verify,
+    /// Take a snapshot and send it there, or to where the configuration says.
+    #[serde(rename = "snapshot")]
+    Snapshot { to: Option<String> },
+    /// Restore the newest copy to scratch, check it, remove it.
+    #[serde(rename = "restore.drill")]
+    RestoreDrill,
+    /// Let a restored copy send.
+    #[serde(rename = "outbox.release")]
+    OutboxRelease,
 }
 
 /// The socket of a data folder.
@@ -65,7 +75,7 @@ pub async fn create_admin(engine: &Engine, people: &People, email: &str) -> Resu
 ///
 /// # Errors
 /// The socket cannot be made.
-pub fn listen(data: &Path, engine: Engine, people: People, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+pub fn listen(data: &Path, engine: Engine, people: People, backup: Arc<Backup>, mut stop: watch::Receiver<bool>) -> io::Result<()> {
     let path = socket(data);
     // The folder's lock is ours: a socket that is there is a dead server's.
     match std::fs::remove_file(&path) {
@@ -85,7 +95,7 @@ pub fn listen(data: &Path, engine: Engine, people: People, mut stop: watch::Rece
             // The folder is 0700 and the socket 0600; the peer is checked all the same.
             let ours = stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || Some(peer.uid()) == own_uid());
             if ours {
-                tokio::spawn(answer(stream, engine.clone(), people.clone(), folder.clone()));
+                tokio::spawn(answer(stream, engine.clone(), people.clone(), backup.clone(), folder.clone()));
             }
         }
         let _ = std::fs::remove_file(path);
@@ -110,7 +120,17 @@ async fn verify(engine: &Engine, data: PathBuf) -> Result<Inspection, String> {
     inspected.await.map_err(|error| error.to_string())
 }
 
-async fn answer(stream: UnixStream, engine: Engine, people: People, data: PathBuf) {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?
+}
+
+async fn release_outbox(engine: &Engine) -> Result<Value, String> {
+    let released = engine.write(&Caller::system("command line"), "outbox.release", |tx| Ok::<_, Fault>(pause::release(tx)));
+    let paused = released.await.map_err(|error| error.to_string())?.value.ok_or("the outbox is not paused")?;
+    Ok(json!({ "why": paused.why, "paused_since": paused.since.to_string() }))
+}
+
+async fn answer(stream: UnixStream, engine: Engine, people: People, backup: Arc<Backup>, data: PathBuf) {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     if BufReader::new(read).read_line(&mut line).await.is_err() {
@@ -119,6 +139,9 @@ async fn answer(stream: UnixStream, engine: Engine, people: People, data: PathBu
     let said = match serde_json::from_str::<Ask>(&line) {
         Ok(Ask::AdminCreate { email }) => create_admin(&engine, &people, &email).await.map(|made| json!(made)),
         Ok(Ask::Verify) => verify(&engine, data).await.map(|inspection| json!(inspection)),
+        Ok(Ask::Snapshot { to }) => blocking(move || backup.snapshot(to.as_deref())).await.map(|taken| json!(taken)),
+        Ok(Ask::RestoreDrill) => blocking(move || backup.drill()).await.map(|drilled| json!(drilled)),
+        Ok(Ask::OutboxRelease) => release_outbox(&engine).await,
         Err(error) => Err(format!("this server does not know that verb: {error}")),
     };
     let text = match said {

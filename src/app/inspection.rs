@@ -78,6 +78,12 @@ pub fn inspect(view: &View) -> Inspection {
     inspection
 }
 
+/// What [`inspect`] found, a sentence each.
+#[must_use]
+pub fn sentences(view: &View) -> Vec<String> {
+    inspect(view).findings.iter().map(|Finding { check, what }| format!("{check}: {what}")).collect()
+}
+
 /// The part of [`inspect`] that needs no walk over the pages: what must hold between rows.
 pub fn rules(view: &View, inspection: &mut Inspection) {
     for table in TABLES {

@@ -7,17 +7,20 @@ pub mod control;
 pub mod folder;
 pub mod inspection;
 pub mod overview;
+pub mod sizes;
 pub mod tables;
 pub mod topics;
 pub mod wiring;
+
+pub use sizes::Sizes;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
+use storage::MachineClock;
 use storage::disk::RealDisk;
-use storage::{MachineClock, Options};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -34,9 +37,11 @@ use crate::edge::live::Hub;
 use crate::edge::server::{Listening, ServeError, TlsFiles, listen};
 use crate::edge::{Gate, docs, layers};
 use crate::engine::outbox::Outbox;
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::{Caller, Engine, EngineOptions, Fault, WriteError};
 use crate::money::payments::provider::{Providers, connect};
 use crate::money::sandbox::{Sandbox, SandboxConnector};
+use crate::ops::backup::{Backup, BackupConfig};
+use crate::money::transparency::Publisher;
 use crate::people::People;
 use crate::people::keyring::answers::PersonAnswers;
 use crate::{city, edge, money, ops, people, trade};
@@ -59,36 +64,10 @@ pub struct AppOptions {
     pub tls: Option<TlsFiles>,
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
+    pub backup: BackupConfig,
     pub sizes: Sizes,
-}
-
-/// How much memory and disk storage takes, in MiB (`[storage]` in the configuration).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Sizes {
-    /// A segment of the log, preallocated; two exist at least.
-    pub segment_mib: u32,
-    /// The cache of the state file's pages.
-    pub cache_mib: u32,
-    /// How much log is kept beyond what recovery needs, for followers.
-    pub log_kept_mib: u32,
-}
-
-impl Default for Sizes {
-    fn default() -> Self {
-        Self { segment_mib: 16, cache_mib: 128, log_kept_mib: 256 }
-    }
-}
-
-impl Sizes {
-    fn options(self, seed: [u8; 32]) -> Options {
-        Options {
-            segment_bytes: u64::from(self.segment_mib.clamp(1, 1024)) << 20,
-            cache_bytes: (self.cache_mib.max(1) as usize) << 20,
-            log_kept_bytes: u64::from(self.log_kept_mib) << 20,
-            ..Options::with_seed(seed)
-        }
-    }
+    /// The published ledger's name; made from its key if `None`.
+    pub ledger_origin: Option<String>,
 }
 
 impl Default for AppOptions {
@@ -101,7 +80,9 @@ impl Default for AppOptions {
             admin: None,
             tls: None,
             metrics_public: false,
+            backup: BackupConfig::default(),
             sizes: Sizes::default(),
+            ledger_origin: None,
         }
     }
 }
@@ -129,8 +110,12 @@ pub enum StartError {
     ClockBehind(i64),
     #[error("{0}")]
     Keys(String),
+    #[error(transparent)]
+    Ledger(#[from] crate::money::transparency::publisher::OpenError),
     #[error("{0}")]
     Admin(String),
+    #[error("[backup]: {0}")]
+    Backup(String),
 }
 
 /// An administrator made at the start.
@@ -151,6 +136,7 @@ pub struct App {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     sandbox: Option<Sandbox>,
+    backup: Arc<Backup>,
     data: PathBuf,
     _temporary: Option<TempDir>,
 }
@@ -183,6 +169,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
         return Err(StartError::ClockBehind(behind_ms / 1000));
     }
     people.keyring.check(&*engine.view()).map_err(StartError::Keys)?;
+    let publisher = publish_ledger(&engine, &data, options.ledger_origin.as_deref()).await?;
     let mut providers = Vec::new();
     let mut connector = None;
     let sandbox = if options.sandbox {
@@ -214,6 +201,8 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     topics::tell_positions(&hub, &tracking, &engine);
     let dispatch = wiring::dispatch_services(&tracking, &desk, &hub);
 
+    let backup = Backup::start(&engine, data.clone(), options.backup, Arc::new(inspection::sentences)).map_err(StartError::Backup)?;
+
     let (stop, stopping) = watch::channel(false);
     let parts = Parts {
         people: people.clone(),
@@ -225,6 +214,8 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
         dispatch,
         hub,
         shelf,
+        backup: backup.clone(),
+        publisher,
         metrics_public: options.metrics_public,
         stopping: stopping.clone(),
     };
@@ -240,10 +231,11 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
         Some(email) => Some(control::create_admin(&engine, &people, email).await.map_err(StartError::Admin)?),
         None => None,
     };
-    control::listen(&data, engine.clone(), people, stopping.clone()).map_err(|error| StartError::Io("the control socket", error))?;
+    control::listen(&data, engine.clone(), people, backup.clone(), stopping.clone())
+        .map_err(|error| StartError::Io("the control socket", error))?;
     let address = listening.address;
     let server = tokio::spawn(Listening::serve(listening, routes, stopping));
-    Ok(App { engine, address, is_tls, admin, search, traffic, stop, server, sandbox, data, _temporary: temporary })
+    Ok(App { engine, address, is_tls, admin, search, traffic, stop, server, sandbox, backup, data, _temporary: temporary })
 }
 
 fn open_engine(data: &Path, sandbox: bool, sizes: Sizes, people: &People) -> Result<Engine, StartError> {
@@ -254,6 +246,17 @@ fn open_engine(data: &Path, sandbox: bool, sizes: Sizes, people: &People) -> Res
     let options = EngineOptions { leading: false, answers, ..EngineOptions::new(sizes.options(seed), Arc::new(MachineClock), sandbox) };
     let wiring = wiring::wire();
     Ok(Engine::start(Arc::new(RealDisk), &data.join("state"), options, wiring, people.policies.clone())?)
+}
+
+/// Numbers the transfers of an older folder, opens the published ledger and follows the engine with it.
+async fn publish_ledger(engine: &Engine, data: &Path, origin: Option<&str>) -> Result<Arc<Publisher>, StartError> {
+    let numbered = engine.write(&Caller::system("ledger"), "ledger.number", |tx| Ok::<_, Fault>(storage::ledger::number_old(tx)));
+    numbered.await.map_err(|error| match error {
+        WriteError::Refused(fault) | WriteError::Fault(fault) => fault,
+    })?;
+    let publisher = Publisher::open(&data.join("keys"), &data.join("ledger"), origin, &engine.view())?;
+    tokio::spawn(publisher.clone().run(engine.downgrade(), engine.positions()));
+    Ok(publisher)
 }
 
 /// What the routes are made of.
@@ -267,13 +270,16 @@ struct Parts {
     dispatch: city::dispatch::Services,
     hub: Arc<Hub>,
     shelf: Arc<Shelf>,
+    backup: Arc<Backup>,
+    publisher: Arc<Publisher>,
     metrics_public: bool,
     stopping: watch::Receiver<bool>,
 }
 
 fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
-    let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, metrics_public, stopping } = parts;
-    let ops = overview::ops(engine, &search, &dispatcher, &hub, metrics_public);
+    let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, backup, publisher, metrics_public, stopping } =
+        parts;
+    let ops = overview::ops(engine, &search, &dispatcher, &hub, &backup, &publisher, metrics_public);
     let mut api = OpenApiRouter::new()
         .merge(people::http::routes(people.clone()))
         .merge(city::cities::http::routes())
@@ -286,6 +292,7 @@ fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
         .merge(trade::routes(trade::Services { tracking: tracking.clone(), keyring: people.keyring.clone() }))
         .merge(money::payments::http::routes(providers))
         .merge(money::books::http::routes())
+        .merge(money::transparency::http::routes(publisher.clone()))
         .merge(ops::routes(ops.clone()));
     if let Some(connector) = connector {
         api = api.merge(money::sandbox::http::routes(connector));
@@ -296,6 +303,7 @@ fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
     let router = router
         .merge(docs::routes(&document))
         .merge(ops::health::routes(ops))
+        .merge(money::transparency::http::public(publisher))
         .merge(edge::live::http::routes(edge::live::http::Live { hub, topics, stop: stopping }));
     (router, document)
 }
@@ -347,10 +355,12 @@ impl App {
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         let _ = self.server.await;
-        let (engine, search) = (self.engine, self.search);
+        let (engine, search, backup) = (self.engine, self.search, self.backup);
         let stopped = tokio::task::spawn_blocking(move || {
             search.stop();
             engine.stop();
+            // Nothing is committed any more: the archive can have all of it.
+            backup.finish();
         });
         if let Err(error) = stopped.await {
             tracing::error!(%error, "the end was not orderly; the log holds everything");

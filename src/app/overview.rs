@@ -12,11 +12,21 @@ use crate::city::dispatch::Dispatcher;
 use crate::city::search::Search;
 use crate::edge::live::Hub;
 use crate::engine::Engine;
-use crate::ops::{Ops, Readiness, Section};
+use crate::money::transparency::Publisher;
+use crate::ops::backup::Backup;
+use crate::ops::{Figures, Ops, Readiness, Section};
 use crate::trade::orders::record::ORDERS;
 
 /// The overview's sections and the readiness checks.
-pub(super) fn ops(engine: &Engine, search: &Arc<Search>, dispatcher: &Arc<Dispatcher>, hub: &Arc<Hub>, metrics_public: bool) -> Ops {
+pub(super) fn ops(
+    engine: &Engine,
+    search: &Arc<Search>,
+    dispatcher: &Arc<Dispatcher>,
+    hub: &Arc<Hub>,
+    backup: &Arc<Backup>,
+    publisher: &Arc<Publisher>,
+    metrics_public: bool,
+) -> Ops {
     let orders: Section = Arc::new(|view: &View| {
         let mut by_state: BTreeMap<String, u64> = BTreeMap::new();
         for (_, order) in ORDERS.scan(view) {
@@ -52,13 +62,37 @@ pub(super) fn ops(engine: &Engine, search: &Arc<Search>, dispatcher: &Arc<Dispat
         let hub = hub.clone();
         Arc::new(move |_: &View| json!({ "subscriptions": hub.subscriptions() }))
     };
+    let copies: Section = {
+        let backup = backup.clone();
+        Arc::new(move |_: &View| backup.overview())
+    };
+    let figures: Figures = {
+        let backup = backup.clone();
+        Arc::new(move || backup.figures())
+    };
     let searchable: Readiness = {
         let search = search.clone();
         Arc::new(move || if search.is_ready() { Ok(()) } else { Err("the search index is catching up".to_owned()) })
     };
+    let ledger: Section = {
+        let publisher = publisher.clone();
+        Arc::new(move |view: &View| {
+            let published = publisher.head().map(|head| head.size);
+            json!({ "transfers": storage::ledger::leaf_count(view), "published": published, "halted": publisher.halted() })
+        })
+    };
     Ops {
-        sections: vec![("orders", orders), ("couriers", couriers), ("index_lag", lag), ("dispatch_decision_us", decisions), ("live", live)],
+        sections: vec![
+            ("orders", orders),
+            ("couriers", couriers),
+            ("index_lag", lag),
+            ("dispatch_decision_us", decisions),
+            ("live", live),
+            ("backup", copies),
+            ("ledger", ledger),
+        ],
         readiness: vec![("search", searchable)],
+        figures: vec![figures],
         metrics_public,
     }
 }

@@ -1,6 +1,7 @@
 //! The house's inventory: every table, so that all of them can be gone through. `tests/tidy.rs` finds the ones that are missing.
 
 use storage::integrity::AnyTable;
+use storage::ledger::model::{LEAF_COUNT, LEAVES};
 use storage::ledger::{ACCOUNTS, TRANSFERS};
 use storage::replica::epoch::EPOCHS;
 
@@ -15,6 +16,7 @@ use crate::engine::clock::TEST_CLOCK;
 use crate::engine::effect::OUTBOX;
 use crate::engine::event::{EVENTS, EVENTS_KEPT_FROM};
 use crate::engine::idempotency::ONCE;
+use crate::engine::pause::OUTBOX_PAUSED;
 use crate::engine::timer::TIMERS;
 use crate::money::payments::model::{INTENTS, REFUNDS};
 use crate::money::payments::notices::SEEN;
@@ -33,10 +35,13 @@ pub static TABLES: &[&dyn AnyTable] = &[
     &EPOCHS,
     &ACCOUNTS,
     &TRANSFERS,
+    &LEAVES,
+    &LEAF_COUNT,
     &EVENTS,
     &EVENTS_KEPT_FROM,
     &TIMERS,
     &OUTBOX,
+    &OUTBOX_PAUSED,
     &ATTENTION,
     &ONCE,
     &TEST_CLOCK,

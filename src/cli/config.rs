@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde::Deserialize;
 
 use crate::app::Sizes;
+use crate::ops::backup::BackupConfig;
 
 /// Everything that can be configured; a misspelt key is an error.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -18,7 +19,17 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
+    pub backup: BackupConfig,
     pub storage: Sizes,
+    pub ledger: Option<Ledger>,
+}
+
+/// The published ledger.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// The log's name in its checkpoints, for ever: a host name and a path, without scheme (`city.example/ledger`). Made from the key if absent.
+    pub origin: Option<String>,
 }
 
 /// PEM files.

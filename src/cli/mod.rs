@@ -4,8 +4,12 @@ pub mod admin;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod outbox;
+pub mod ledger;
 pub mod replay;
+pub mod restore;
 pub mod serve;
+pub mod snapshot;
 pub mod sim;
 pub mod verify;
 
@@ -34,6 +38,16 @@ enum Verb {
     /// Administrators.
     #[command(subcommand)]
     Admin(admin::AdminVerb),
+    /// Takes a snapshot, also while the server runs.
+    Snapshot(snapshot::SnapshotArgs),
+    /// Builds a data folder from a copy, or proves that a copy can be restored (--verify).
+    Restore(restore::RestoreArgs),
+    /// What goes to the outside.
+    #[command(subcommand)]
+    Outbox(outbox::OutboxVerb),
+    /// The verifiable ledger.
+    #[command(subcommand)]
+    Ledger(ledger::LedgerVerb),
     /// Plays the product on a disk that breaks, under seeds: is anything acknowledged ever lost?
     Sim(sim::SimArgs),
     /// Prints the OpenAPI document.
@@ -56,6 +70,10 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Verb::Replay(args) => replay::run(args).await.map_err(|error| error.to_string()),
         Verb::Verify(args) => verify::run(&args).await,
         Verb::Admin(verb) => admin::run(verb).await,
+        Verb::Snapshot(args) => snapshot::run(args).await,
+        Verb::Restore(args) => restore::run(args).await,
+        Verb::Outbox(verb) => outbox::run(verb).await,
+        Verb::Ledger(verb) => ledger::run(verb).await,
         Verb::Sim(args) => sim::run(&args),
         Verb::Openapi => crate::app::openapi().await.map_err(|error| error.to_string()).and_then(|document| {
             let text = document.to_pretty_json().map_err(|error| error.to_string())?;

@@ -52,7 +52,9 @@ pub fn options(args: &ServeArgs) -> Result<AppOptions, String> {
         admin: None,
         tls: config.tls.map(|tls| TlsFiles { certificate: tls.certificate, key: tls.key }),
         metrics_public: config.metrics_public,
+        backup: config.backup,
         sizes: config.storage,
+        ledger_origin: config.ledger.and_then(|ledger| ledger.origin),
     })
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use storage::disk::Disk;
-use storage::store::{OpenError, Views};
+use storage::store::{Holds, OpenError, Views};
 use storage::{Clock, Options, Position, Store, View};
 use tokio::sync::{oneshot, watch};
 
@@ -97,6 +97,7 @@ pub(super) struct Inner {
     pub acks: Arc<Acks>,
     pub synced: watch::Receiver<Position>,
     pub log: (Arc<dyn Disk>, PathBuf),
+    holds: Holds,
     pub leader: RwLock<Option<String>>,
     views: Views,
     position: watch::Receiver<Position>,
@@ -141,6 +142,7 @@ impl Engine {
         let (acks, heard) = Acks::new(options.acks);
         let fenced = Arc::new(AtomicBool::new(false));
         let log = (disk, store.log_dir());
+        let holds = store.holds();
         let views = store.views();
         let stats = Arc::new(Stats::default());
         let full = Arc::new(AtomicBool::new(false));
@@ -177,6 +179,7 @@ impl Engine {
             acks,
             synced: syncs,
             log,
+            holds,
             leader: RwLock::new(None),
             views,
             position: positions,
@@ -378,6 +381,12 @@ impl Engine {
     #[must_use]
     pub fn backgrounds(&self) -> Vec<Arc<dyn Background>> {
         self.0.background.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Who needs the log below the checkpoint says so here.
+    #[must_use]
+    pub fn holds(&self) -> &Holds {
+        &self.0.holds
     }
 
     /// Where effects go.

@@ -23,6 +23,7 @@ pub mod follow;
 pub mod handle;
 pub mod idempotency;
 pub mod outbox;
+pub mod pause;
 mod replication;
 pub mod stats;
 pub mod timer;

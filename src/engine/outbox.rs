@@ -16,6 +16,7 @@ use super::core::Ran;
 use super::effect::{self, Answered, EffectId, EffectRow, EffectState, OUTBOX, OUTBOX_BY_STATE, OUTBOX_BY_SUBJECT, SentEffect};
 use super::fault::{Fault, WriteError};
 use super::handle::{Engine, WeakEngine};
+use super::pause::OUTBOX_PAUSED;
 
 /// An effect is tried this often before it waits for an operator.
 pub const TRIES_MAX: u8 = 8;
@@ -106,7 +107,9 @@ impl Background for Outbox {
         self.settled_seq.load(Ordering::Acquire) >= seq
     }
     fn next_due(&self) -> Option<Timestamp> {
-        self.engine.upgrade().and_then(|engine| effect::next_due(&*engine.view()))
+        let view = self.engine.upgrade()?.view();
+        // Paused: what is due waits for an operator, not for a time.
+        if OUTBOX_PAUSED.has(&*view, &()) { None } else { effect::next_due(&*view) }
     }
 }
 
@@ -127,7 +130,8 @@ impl Outbox {
             let view = engine.view();
             let seq = view.position().seq;
             let now = engine.now();
-            let ready = if engine.is_leading() { self.ready(&*view, now, &in_flight) } else { Vec::new() };
+            let sends = engine.is_leading() && !OUTBOX_PAUSED.has(&*view, &());
+            let ready = if sends { self.ready(&*view, now, &in_flight) } else { Vec::new() };
             for (id, row) in ready {
                 in_flight.insert(id, (row.destination.clone(), row.subject));
                 flights.spawn(self.clone().send(engine.clone(), id, row));
@@ -135,7 +139,7 @@ impl Outbox {
             if in_flight.is_empty() {
                 self.settled_seq.store(seq, Ordering::Release);
             }
-            let wait = effect::next_due(&*view).map_or(1_000, |at| (at.millis() - now.millis()).clamp(20, 1_000));
+            let wait = effect::next_due(&*view).filter(|_| sends).map_or(1_000, |at| (at.millis() - now.millis()).clamp(20, 1_000));
             drop((view, engine));
             tokio::select! {
                 changed = positions.changed() => if changed.is_err() { return },

@@ -13,5 +13,6 @@ pub mod payments;
 pub mod pricing;
 pub mod sandbox;
 pub mod settlement;
+pub mod transparency;
 
 pub use amount::{Currency, Money};

@@ -56,6 +56,7 @@ async fn figures(
         return Err(Problem::not_found());
     }
     gauges(&engine);
+    ops.figures.iter().for_each(|figures| figures());
     let text = recorder().render();
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

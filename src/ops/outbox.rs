@@ -10,10 +10,10 @@ use utoipa_axum::routes;
 
 use crate::edge::{Command, Ctx, Empty, Page, PageQuery, Path, Problem, Query};
 use crate::engine::effect::{EffectId, EffectRow, OUTBOX, OUTBOX_BY_STATE};
-use crate::engine::{Question, Resource, Tx, outbox};
+use crate::engine::{Question, Resource, Tx, outbox, pause};
 
 pub(super) fn routes() -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(retry)).routes(routes!(discard))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(retry)).routes(routes!(discard)).routes(routes!(release))
 }
 
 /// An effect as operators see it; its body may hold personal data and is not shown.
@@ -100,4 +100,24 @@ async fn retry(Path(id): Path<EffectId>, command: Command<Empty>) -> Result<Resp
 #[utoipa::path(post, path = "/v1/ops/outbox/{id}/discard", tag = "operation", params(("id" = String, Path)), responses((status = 200, body = EffectView)))]
 async fn discard(Path(id): Path<EffectId>, command: Command<Empty>) -> Result<Response, Problem> {
     change(id, command, "ops.outbox.discard", outbox::discard).await
+}
+
+/// What was released.
+#[derive(Serialize, utoipa::ToSchema)]
+struct Released {
+    /// Why it had been paused.
+    why: String,
+    paused_since: String,
+}
+
+/// Lets a restored copy send what waits. Make sure first that the original no longer runs: whatever it sent after the snapshot is sent again.
+#[utoipa::path(post, path = "/v1/ops/outbox/release", tag = "operation", responses((status = 200, body = Released), (status = 409, description = "`outbox_not_paused`")))]
+async fn release(command: Command<Empty>) -> Result<Response, Problem> {
+    command
+        .run("ops.outbox.release", StatusCode::OK, |tx, Empty {}| {
+            tx.authorize(&question())?;
+            let paused = pause::release(tx).ok_or_else(|| Problem::new(409, "outbox_not_paused", "the outbox is not paused"))?;
+            Ok(Released { why: paused.why, paused_since: paused.since.to_string() })
+        })
+        .await
 }

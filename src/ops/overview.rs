@@ -11,6 +11,7 @@ use super::Ops;
 use crate::edge::{Ctx, Page, Problem};
 use crate::engine::attention::ATTENTION;
 use crate::engine::effect::{OUTBOX, OUTBOX_BY_STATE};
+use crate::engine::pause::OUTBOX_PAUSED;
 use crate::engine::stats::Histogram;
 use crate::engine::{Question, Resource};
 
@@ -37,7 +38,7 @@ async fn overview(State(ops): State<Ops>, ctx: Ctx) -> Result<Json<Value>, Probl
     shown.insert("commit_latency_us".to_owned(), quantiles(&stats.commit));
     shown.insert("write_latency_us".to_owned(), quantiles(&stats.write));
     let depth = |state: u8| OUTBOX.keys(view, &OUTBOX_BY_STATE, &state).count();
-    shown.insert("outbox".to_owned(), json!({ "pending": depth(0), "dead": depth(1) }));
+    shown.insert("outbox".to_owned(), json!({ "pending": depth(0), "dead": depth(1), "paused_since": OUTBOX_PAUSED.get(view, &()).map(|paused| paused.since.to_string()) }));
     shown.insert("attention".to_owned(), json!(ATTENTION.scan(view).count()));
     // There is no follower yet; its lag is absent, not zero.
     shown.insert("follower_lag_s".to_owned(), Value::Null);

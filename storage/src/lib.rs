@@ -2,8 +2,9 @@
 //! double-entry ledger. It knows no HTTP, no async runtime and no product.
 //!
 //! Reading order: [`disk`] and [`clock`] (the seams), [`log`], [`key`] and [`table`], [`view`] and [`txn`], [`store`] (group commit, fold,
-//! recovery), [`snapshot`], [`replica`], [`ledger`].
+//! recovery), [`snapshot`], [`archive`], [`replica`], [`ledger`].
 
+pub mod archive;
 pub mod changes;
 pub mod clock;
 pub mod disk;

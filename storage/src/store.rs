@@ -9,6 +9,7 @@
 
 mod flight;
 mod follow;
+mod holds;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ use crate::{Change, Key};
 
 use flight::Flight;
 pub use follow::{Applied, ApplyError, CutError};
+pub use holds::Holds;
 
 /// How a store is laid out and when it folds.
 #[derive(Clone, Debug)]
@@ -45,21 +47,27 @@ pub struct Options {
     pub recent_bytes_max: usize,
     /// How much log below the checkpoint is kept, for followers and for looking back.
     pub log_kept_bytes: u64,
+    /// How large the log may grow for those who [hold](Holds) it; beyond this it is trimmed all the same.
+    pub log_held_bytes_max: u64,
     /// Seed of ids and randomness: from the operating system in production, fixed in a simulation.
     pub seed: [u8; 32],
 }
+
+/// The city group of a server that serves one: which history its log is.
+pub const CELL: u64 = 1;
 
 impl Options {
     /// Sizes for a small server.
     #[must_use]
     pub fn with_seed(seed: [u8; 32]) -> Self {
         Self {
-            cell: 1,
+            cell: CELL,
             segment_bytes: 16 << 20,
             cache_bytes: 128 << 20,
             fold_bytes: 16 << 20,
             recent_bytes_max: 128 << 20,
             log_kept_bytes: 256 << 20,
+            log_held_bytes_max: 2 << 30,
             seed,
         }
     }
@@ -115,6 +123,7 @@ pub struct Store {
     recent_bytes: usize,
     folding: bool,
     batch: Batch,
+    holds: Holds,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -200,6 +209,7 @@ impl Store {
             recent_bytes,
             folding: false,
             batch: Batch::default(),
+            holds: Holds::default(),
             _lock: lock,
         })
     }
@@ -208,6 +218,12 @@ impl Store {
     #[must_use]
     pub fn views(&self) -> Views {
         self.published.clone()
+    }
+
+    /// Where those who still need the log below the checkpoint say so.
+    #[must_use]
+    pub fn holds(&self) -> Holds {
+        self.holds.clone()
     }
 
     /// The last command that is durable here, published or not.
@@ -338,7 +354,8 @@ impl Store {
         let folded = std::mem::take(&mut self.head.folding);
         self.rest_on(done.snapshot);
         if self.log.bytes() > self.options.log_kept_bytes {
-            self.log.trim(done.position.seq + 1)?;
+            let held = self.holds.lowest().filter(|_| self.log.bytes() <= self.options.log_held_bytes_max);
+            self.log.trim(held.unwrap_or(u64::MAX).min(done.position.seq + 1))?;
         }
         Ok(folded)
     }

@@ -145,6 +145,9 @@ pub enum Outcome {
 }
 
 /// A transfer as written. Only `outcome` ever changes, once, and only for a pending one.
+///
+/// `leaf` is its place in the order of posting, from 0: its leaf in the [tree](super::tree). `None` only in rows of before there was a tree, until
+/// [`super::number_old`] has given them theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
     pub debit: AccountKey,
@@ -155,9 +158,44 @@ pub struct Transfer {
     pub subject: u128,
     pub at: Timestamp,
     pub outcome: Option<Outcome>,
+    pub leaf: Option<u64>,
 }
 
 impl Row for Transfer {
+    const VERSION: u8 = 2;
+
+    fn upgrade(version: u8, bytes: &[u8]) -> Option<Self> {
+        /// Version 1, of before there was a tree.
+        #[derive(Deserialize)]
+        struct Treeless {
+            debit: AccountKey,
+            credit: AccountKey,
+            amount: u64,
+            kind: TransferKind,
+            code: u16,
+            subject: u128,
+            at: Timestamp,
+            outcome: Option<Outcome>,
+        }
+        let old: Treeless = if version == 1 { postcard::from_bytes(bytes).ok()? } else { return None };
+        let Treeless { debit, credit, amount, kind, code, subject, at, outcome } = old;
+        Some(Self { debit, credit, amount, kind, code, subject, at, outcome, leaf: None })
+    }
+}
+
+/// Which transfer is a leaf of the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaf(pub TransferId);
+
+impl Row for Leaf {
+    const VERSION: u8 = 1;
+}
+
+/// How many leaves there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeafCount(pub u64);
+
+impl Row for LeafCount {
     const VERSION: u8 = 1;
 }
 
@@ -181,6 +219,9 @@ pub static PENDING_BY_EXPIRY: Index<TransferId, Transfer> = Index::new(13, "ledg
 });
 pub static ACCOUNTS: Table<AccountKey, Account> = Table::new(10, "ledger.accounts", &[]);
 pub static TRANSFERS: Table<TransferId, Transfer> = Table::new(11, "ledger.transfers", &[&TRANSFERS_BY_ACCOUNT, &PENDING_BY_EXPIRY]);
+/// Transfers in the order of posting.
+pub static LEAVES: Table<u64, Leaf> = Table::new(14, "ledger.leaves", &[]);
+pub static LEAF_COUNT: Table<(), LeafCount> = Table::new(15, "ledger.leaf_count", &[]);
 
 /// Why the ledger said no. Nothing has been written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

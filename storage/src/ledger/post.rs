@@ -1,7 +1,8 @@
 //! The rules: what a step does to two balances, and when it may not.
 
 use super::model::{
-    ACCOUNTS, Account, AccountKey, Constraint, Outcome, PENDING_BY_EXPIRY, Refusal, Step, TRANSFERS, Transfer, TransferId, TransferKind,
+    ACCOUNTS, Account, AccountKey, Constraint, LEAF_COUNT, LEAVES, Leaf, LeafCount, Outcome, PENDING_BY_EXPIRY, Refusal, Step, TRANSFERS,
+    Transfer, TransferId, TransferKind,
 };
 use crate::clock::Timestamp;
 use crate::txn::Txn;
@@ -134,10 +135,40 @@ fn expiry_id(pending: TransferId) -> TransferId {
     TransferId::from_u128(u128::from_be_bytes(digest[..16].try_into().expect("16 of 32 bytes")))
 }
 
+/// How many transfers have been posted: the size of the tree.
+pub fn leaf_count(read: &(impl Read + ?Sized)) -> u64 {
+    LEAF_COUNT.get(read, &()).map_or(0, |count| count.0)
+}
+
+/// Gives a transfer the next place in the order of posting, in the commit that posts it.
+fn next_leaf(txn: &mut Txn<'_>, id: TransferId) -> u64 {
+    let leaf = leaf_count(txn);
+    LEAVES.put(txn, &leaf, &Leaf(id));
+    LEAF_COUNT.put(txn, &(), &LeafCount(leaf + 1));
+    leaf
+}
+
+/// Gives transfers of before there was a tree their places, by time and id, before the first one that has a place of its own. Returns how many.
+///
+/// Costs a scan if no transfer has a place yet, else a look.
+pub fn number_old(txn: &mut Txn<'_>) -> usize {
+    if leaf_count(txn) > 0 {
+        return 0;
+    }
+    let mut old: Vec<(TransferId, Transfer)> = TRANSFERS.scan(txn).collect();
+    old.sort_by_key(|(id, transfer)| (transfer.at, *id));
+    for (id, transfer) in &old {
+        let leaf = Some(next_leaf(txn, *id));
+        TRANSFERS.put(txn, id, &Transfer { leaf, ..*transfer });
+    }
+    old.len()
+}
+
 fn write(txn: &mut Txn<'_>, step: &Step, at: Timestamp) {
     let outcome = matches!(step.kind, TransferKind::Pending { .. }).then_some(Outcome::Open);
     let Step { id, debit, credit, amount, kind, code, subject } = *step;
-    TRANSFERS.put(txn, &id, &Transfer { debit, credit, amount, kind, code, subject, at, outcome });
+    let leaf = Some(next_leaf(txn, id));
+    TRANSFERS.put(txn, &id, &Transfer { debit, credit, amount, kind, code, subject, at, outcome, leaf });
 }
 
 fn open_pending(txn: &Txn<'_>, pending: TransferId, step: &Step) -> Result<Transfer, Refusal> {

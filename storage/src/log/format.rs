@@ -167,6 +167,19 @@ impl Head {
     }
 }
 
+impl Record {
+    /// Whether its hash is that of its fields and body: what came from elsewhere is believed only then.
+    #[must_use]
+    pub fn is_genuine(&self) -> bool {
+        let Self { epoch, first_seq, count, time, prev, ref body, .. } = *self;
+        if body.len() > BODY_BYTES_MAX {
+            return false;
+        }
+        let len = (RECORD_HEADER_BYTES + body.len() + 1) as u32;
+        Head { len, body_crc: 0, count, epoch, first_seq, time, prev }.hash(body) == self.hash
+    }
+}
+
 /// Bytes a record with a body of `body_len` takes in the file, padding included.
 pub(super) fn extent_of(body_len: usize) -> usize {
     (RECORD_HEADER_BYTES + body_len + 1).next_multiple_of(ALIGN)

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::format::{
-    CHUNK_BYTES_MAX, CHUNK_HEAD_BYTES, FOOTER_BYTES, HEADER_BYTES, chunk_head, decode_header, hash_at, hash_row, u32_at, u64_at,
+    CHUNK_BYTES_MAX, CHUNK_HEAD_BYTES, FIRST_KEY, FOOTER_BYTES, HEADER_BYTES, chunk_head, decode_header, hash_at, hash_row, u32_at, u64_at,
 };
 use super::{Header, SnapshotError, Summary};
 use crate::log::Hash;
@@ -94,7 +94,7 @@ impl<R: Read> Reader<R> {
         let plain = zstd::bulk::decompress(&stored, plain_len as usize).map_err(|_| corrupt("a chunk does not decompress"))?;
         let entries = parse(&plain, rows).filter(|_| plain.len() == plain_len as usize).ok_or(corrupt("a chunk holds no rows"))?;
         for (key, value) in &entries {
-            if self.last_key.as_ref().is_some_and(|last| last >= key) || key.len() < 2 || key[..2] == [0, 0] {
+            if self.last_key.as_ref().is_some_and(|last| last >= key) || &key[..] < FIRST_KEY {
                 return Err(corrupt("its keys are not in order"));
             }
             hash_row(&mut self.state, key, value);

@@ -121,13 +121,13 @@ impl Restoring {
         Ok(())
     }
 
-    /// Makes the folder whole and durable; its store begins at the position returned. `epoch` opens a new epoch (a restored copy must never be
-    /// taken for the history that it was copied from); `None` goes on in the old one (a follower).
+    /// Makes the folder whole and durable; its store begins at the position returned, in the epoch of what was restored. Whoever restores a backup
+    /// [opens a new epoch](crate::Store::open_epoch) before anything else: the copy must never be taken for the history that it was made from.
     ///
     /// # Errors
     /// The disk's.
-    pub fn finish(mut self, epoch: Option<u64>) -> Result<Position, SnapshotError> {
-        let position = Position { epoch: epoch.unwrap_or(self.position.epoch).max(self.position.epoch), ..self.position };
+    pub fn finish(mut self) -> Result<Position, SnapshotError> {
+        let position = self.position;
         self.fold(position)?;
         drop(self.base);
         self.disk.rename(&self.dir.join(UNFINISHED), &self.dir.join("state.redb"))?;
@@ -150,6 +150,6 @@ fn within(record: &Hash, seq: u64) -> Hash {
 pub fn restore(from: impl Read, disk: Arc<dyn Disk>, dir: &Path) -> Result<Header, SnapshotError> {
     let restoring = Restoring::begin(disk, dir, from)?;
     let header = restoring.snapshot().header;
-    restoring.finish(None)?;
+    restoring.finish()?;
     Ok(header)
 }

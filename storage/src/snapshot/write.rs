@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::format::{CHUNK_BYTES, FOOTER_BYTES, chunk_head, encode_header, hash_row};
+use super::format::{CHUNK_BYTES, FIRST_KEY, FOOTER_BYTES, chunk_head, encode_header, hash_row};
 use super::{Header, SnapshotError, Summary};
 use crate::fault;
 use crate::log::Hash;
@@ -11,8 +11,6 @@ use crate::{Key, Value};
 
 /// Fast, and within a tenth of what the slower levels reach on rows.
 const ZSTD_LEVEL: i32 = 3;
-/// Below it are storage's own keys (the checkpoint), which belong to a folder and not to a state.
-const FIRST_KEY: &[u8] = &[0, 1];
 
 fn rows(view: &View) -> Box<dyn Iterator<Item = (Key, Value)> + '_> {
     view.scan_raw(FIRST_KEY, &[0xFF; 64], Direction::Forward)
