@@ -40,8 +40,8 @@ use crate::engine::outbox::Outbox;
 use crate::engine::{Caller, Engine, EngineOptions, Fault, WriteError};
 use crate::money::payments::provider::{Providers, connect};
 use crate::money::sandbox::{Sandbox, SandboxConnector};
-use crate::ops::backup::{Backup, BackupConfig};
 use crate::money::transparency::Publisher;
+use crate::ops::backup::{Backup, BackupConfig};
 use crate::people::People;
 use crate::people::keyring::answers::PersonAnswers;
 use crate::{city, edge, money, ops, people, trade};
@@ -277,8 +277,21 @@ struct Parts {
 }
 
 fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
-    let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, backup, publisher, metrics_public, stopping } =
-        parts;
+    let Parts {
+        people,
+        tracking,
+        search,
+        providers,
+        connector,
+        dispatcher,
+        dispatch,
+        hub,
+        shelf,
+        backup,
+        publisher,
+        metrics_public,
+        stopping,
+    } = parts;
     let ops = overview::ops(engine, &search, &dispatcher, &hub, &backup, &publisher, metrics_public);
     let mut api = OpenApiRouter::new()
         .merge(people::http::routes(people.clone()))
