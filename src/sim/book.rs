@@ -260,8 +260,8 @@ impl Book {
     }
 
     /// BLAKE3 over the acknowledged rows: two runs of a seed must agree.
-    pub fn hash(&self, hasher: &mut blake3::Hasher) {
-        for (key, value) in self.rows.iter() {
+    pub fn digest_into(&self, hasher: &mut blake3::Hasher) {
+        for (key, value) in &*self.rows {
             for part in [key, value] {
                 hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
             }

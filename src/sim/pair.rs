@@ -247,8 +247,8 @@ impl Play<'_> {
     }
 }
 
-fn on_the(node: &str, wrong: Wrong) -> Wrong {
-    Wrong { what: format!("on the {node}: {}", wrong.what), ..wrong }
+fn on_the(node: &str, Wrong { what, lost, invented }: Wrong) -> Wrong {
+    Wrong { what: format!("on the {node}: {what}"), lost, invented }
 }
 
 /// At most `most` records after `seq`, over the wire; `None` if the log begins later.

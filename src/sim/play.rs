@@ -173,7 +173,7 @@ impl<'t> Play<'t> {
         if let Some(other) = &self.other {
             hasher.update(&other.disk.state_hash());
         }
-        self.book.hash(&mut hasher);
+        self.book.digest_into(&mut hasher);
         self.tally.hash = *hasher.finalize().as_bytes();
         Ok(())
     }
