@@ -32,22 +32,25 @@ fn nothing_acknowledged_is_lost() {
         all.faults += played.faults;
         all.noticed += played.noticed;
         all.commands += played.commands;
+        all.orders += played.orders;
+        all.settled += played.settled;
+        all.promotions += played.promotions;
     }
     println!("{all:?}");
     // The simulator must not become a test that tests nothing.
     assert!(all.images > 15 * seeds() && all.crashes > seeds() && all.faults > 0 && all.noticed > 0, "{all:?}");
-    assert!(all.commands > 50 * seeds(), "{all:?}");
+    assert!(all.commands > 30 * seeds() && all.settled > 0 && all.promotions > 0, "{all:?}");
 }
 
 #[test]
 fn the_same_seed_is_the_same_play_bit_by_bit() {
-    for seed in [3, 4] {
+    for seed in [2, 3] {
         let [one, two] = [town(), town()].map(|town| play(&town, seed, &short()).unwrap_or_else(|broken| panic!("{broken}")));
         assert_eq!(one, two, "seed {seed}");
     }
     let town = town();
-    let [three, four] = [3, 4].map(|seed| play(&town, seed, &short()).unwrap_or_else(|broken| panic!("{broken}")).hash);
-    assert_ne!(three, four);
+    let [two, three] = [2, 3].map(|seed| play(&town, seed, &short()).unwrap_or_else(|broken| panic!("{broken}")).hash);
+    assert_ne!(two, three);
 }
 
 /// The first seed that finds it.
@@ -68,15 +71,7 @@ fn a_disk_that_lies_about_sync_is_found() {
 
 #[test]
 fn planted_bugs_are_found() {
-    for bug in [
-        Bug::FsyncDropped,
-        Bug::AckBeforeSync,
-        Bug::DirSyncDropped,
-        Bug::CheckpointSeqTooHigh,
-        Bug::TornTailAccepted,
-        Bug::CorruptionTruncated,
-        Bug::IdempotencyApart,
-    ] {
+    for bug in Bug::ALL {
         let broken = found(Some(bug), &short()).unwrap_or_else(|| panic!("{bug:?} was not found"));
         println!("{bug:?}: {broken}");
     }

@@ -64,15 +64,18 @@ pub fn run(args: &SimArgs) -> Result<ExitCode, String> {
 
 fn line(report: &Report) -> String {
     format!(
-        "{} seeds, {} crash images ({:.0}/s), {} crashes, {} faults, {} of {} flipped bits noticed and the others harmless, {} commands; {} lost, {} invented, {} seeds broken",
+        "{} seeds, {} crash images ({:.0}/s), {} crashes, {} faults, {} promotions, {} of {} flipped bits noticed and the others harmless, {} commands, {} orders ({} settled); {} lost, {} invented, {} seeds broken",
         report.seeds,
         report.images,
         report.images_per_s,
         report.crashes,
         report.faults,
+        report.promotions,
         report.flips_noticed,
         report.flips,
         report.commands,
+        report.orders,
+        report.orders_settled,
         report.lost,
         report.invented,
         report.broken.len(),

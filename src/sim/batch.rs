@@ -4,6 +4,7 @@ use storage::{Direction, View};
 
 use super::act::{Request, Sorry};
 use super::book::{Told, Wrong};
+use super::pair::FLIGHTS_MAX;
 use super::play::Play;
 use crate::engine::attention::ATTENTION;
 use crate::engine::effect::{EffectId, EffectRow, OUTBOX, OUTBOX_BY_STATE, OUTBOX_BY_SUBJECT};
@@ -11,6 +12,8 @@ use crate::engine::idempotency::ONCE;
 use crate::engine::{Answered, Caller, Core, DeliveryError, SentEffect, WriteError};
 use crate::money::payments::model::RefundState;
 use crate::money::payments::{intents, notices};
+use crate::trade::orders::model::State;
+use crate::trade::orders::record::ORDERS;
 
 /// Timers that fire in one batch.
 const TIMERS_MAX: usize = 64;
@@ -37,10 +40,17 @@ impl Play<'_> {
     /// Some commands and their commit.
     pub(super) fn batch(&mut self, core: &mut Core) -> Result<Next, Wrong> {
         self.tick();
+        if self.book.in_flight() >= FLIGHTS_MAX {
+            // Nobody acknowledges: the leader waits, and may die meanwhile (a fold that only failed to make a spare segment goes on).
+            if self.disk.is_crashed() {
+                return Ok(Next::Died);
+            }
+            return self.acknowledge(core).map(|()| Next::Going);
+        }
         core.store.begin(self.clock);
         let view = core.store.views().now();
         let mut open = Open::default();
-        for _ in 0..=self.dice.below(4) {
+        for _ in 0..=self.dice.below(6) {
             match self.dice.below(100) {
                 0..62 => self.client(core, &view, &mut open)?,
                 62..82 => self.effect(core, &view)?,
@@ -58,7 +68,7 @@ impl Play<'_> {
         let next = self.commit(core, open)?;
         if next == Next::Going && self.dice.percent(12) {
             // The power might be cut between two calls, too.
-            self.crash_image()?;
+            self.crash_image(&self.disk.clone())?;
         }
         Ok(next)
     }
@@ -69,47 +79,58 @@ impl Play<'_> {
             0 => 8 * 24 * 3_600_000,
             1..8 => 1_000 * self.dice.below(900) as i64,
             8..16 => -1_000 * self.dice.below(3_600) as i64,
-            _ => self.dice.below(4_000) as i64,
+            _ => self.dice.below(6_000) as i64,
         };
         self.clock = self.clock.plus_ms(ms);
         self.latest = self.latest.max(self.clock);
     }
 
     fn commit(&mut self, core: &mut Core, open: Open) -> Result<Next, Wrong> {
-        let batch = self.book.foresee(core, open.told)?;
-        let fatal = match core.commit() {
+        let batch = self.book.foresee(core, open.told, open.hooks)?;
+        match core.store.sync() {
             Ok(_) => {
-                self.tally.commands += u64::from(batch.count);
-                for told in &batch.told {
-                    self.crowd.learn(&told.request, &told.body);
-                    if let Some(rider) = told.request.rider(self.town) {
-                        self.crowd.offered(&told.body, rider);
-                    }
-                }
-                self.book.acknowledge(batch, core.store.position());
-                for hook in open.hooks {
-                    // The provider may not hear that it was heard.
-                    if self.dice.percent(75) {
-                        self.provider.taken(&hook);
-                    }
-                }
-                return Ok(Next::Going);
+                self.book.take_off(batch);
+                self.acknowledge(core)?;
+                Ok(Next::Going)
             }
-            Err(fatal) => fatal,
+            Err(fatal) if !self.is_struck() => Err(format!("a commit failed on a healthy disk: {fatal}").into()),
+            Err(fatal) if core.store.forget_batch(&fatal) => {
+                // No room: refused, and nothing of it may be there.
+                core.look_again();
+                batch.told.into_iter().for_each(|told| self.crowd.unanswered(told.request));
+                Ok(Next::Going)
+            }
+            Err(_) => {
+                self.book.take_off(batch);
+                Ok(Next::Died)
+            }
+        }
+    }
+
+    /// What is durable here, and at the follower if there is one, is shown and answered.
+    fn acknowledge(&mut self, core: &mut Core) -> Result<(), Wrong> {
+        let position = core.store.position();
+        let (seq, hash) = match self.ship(core)? {
+            None => (position.seq, Some(position.hash)),
+            Some(acknowledged) => (acknowledged, (acknowledged == position.seq).then_some(position.hash)),
         };
-        if !self.is_struck() {
-            return Err(format!("a commit failed on a healthy disk: {fatal}").into());
+        core.store.publish_to(seq);
+        for flight in self.book.land(seq, hash) {
+            self.tally.commands += u64::from(flight.count);
+            for told in &flight.told {
+                self.crowd.learn(&told.request, &told.body);
+                if let Some(rider) = told.request.rider(self.town) {
+                    self.crowd.offered(&told.body, rider);
+                }
+            }
+            for hook in flight.hooks {
+                // The provider may not hear that it was heard.
+                if self.dice.percent(75) {
+                    self.provider.taken(&hook);
+                }
+            }
         }
-        for told in &batch.told {
-            self.crowd.unanswered(told.request.clone());
-        }
-        if core.store.forget_batch(&fatal) {
-            // No room: refused, and nothing of it may be there.
-            core.look_again();
-            return Ok(Next::Going);
-        }
-        self.book.doubt(batch);
-        Ok(Next::Died)
+        Ok(())
     }
 
     fn client(&mut self, core: &mut Core, view: &View, open: &mut Open) -> Result<(), Wrong> {
@@ -190,6 +211,7 @@ impl Play<'_> {
 
     /// Nothing goes wrong any more: everybody gets their answers, and then all sides must tell the same.
     pub(super) fn settle(&mut self) -> Result<(), Wrong> {
+        self.is_calm = true;
         let mut core = self.start(&self.disk)?;
         self.recovered(&core)?;
         for _ in 0..QUIET_ROUNDS_MAX {
@@ -218,7 +240,12 @@ impl Play<'_> {
         self.agree(&core.store.views().now())?;
         drop(core);
         let core = self.start(&self.disk)?;
-        self.recovered(&core).map(drop)
+        self.recovered(&core)?;
+        for (_, order) in ORDERS.scan(&*core.store.views().now()) {
+            self.tally.orders += 1;
+            self.tally.settled += u64::from(order.state == State::Settled);
+        }
+        Ok(())
     }
 
     /// The provider's money is ours, and no handler has failed on the way.

@@ -1,11 +1,12 @@
 //! What was promised to whom, and whether it was kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
 use storage::disk::{Disk, SimDisk};
-use storage::{Change, Direction, Key, Position, Read, Timestamp, Value, View, changes};
+use storage::replica::epoch::{EPOCHS, EpochStart};
+use storage::{Change, Direction, Hash, Key, KeyPart, Position, Read, Row, Timestamp, Value, View, changes};
 
 use super::act::Request;
 use super::town::DATA;
@@ -28,14 +29,18 @@ pub struct Told {
     pub kept_until: Timestamp,
 }
 
-/// The batch whose fate is not known: the process died before anybody was answered.
-pub struct Doubt {
-    /// How many commands it held.
+/// A batch that nobody has been answered for yet.
+pub struct Flight {
+    /// The last command's number: where the history stands if the batch is there.
+    pub end: u64,
+    /// How many commands it holds.
     pub count: u32,
     /// Every row if it is there.
-    pub rows: Rows,
-    /// What its clients would have been answered.
+    pub rows: Arc<Rows>,
+    /// What its clients will be answered.
     pub told: Vec<Told>,
+    /// Webhooks that it has taken.
+    pub hooks: Vec<String>,
 }
 
 /// Something that must not be. `lost` and `invented` count commands.
@@ -61,12 +66,15 @@ impl From<&str> for Wrong {
 /// Everything promised so far.
 #[derive(Default)]
 pub struct Book {
-    rows: Rows,
+    rows: Arc<Rows>,
     /// The last acknowledged command.
-    acknowledged: Position,
+    acknowledged: u64,
+    /// Hash of its record, where it is known.
+    hash: Option<Hash>,
     /// By the request's key.
     told: BTreeMap<u64, Told>,
-    doubt: Option<Doubt>,
+    /// Batches whose fate is not known, in order: any beginning of them may be there.
+    flights: VecDeque<Flight>,
     /// A command has committed by itself: what the rows should be is not known any more (only with a bug planted).
     is_astray: bool,
 }
@@ -78,15 +86,22 @@ pub fn rows(view: &View) -> impl Iterator<Item = (Key, Value)> + '_ {
 
 impl Book {
     /// Begins with what the town left.
-    pub fn begin(core: &Core) -> Self {
-        let view = core.store.views().now();
-        Self { rows: rows(&view).collect(), acknowledged: view.position(), ..Self::default() }
+    #[must_use]
+    pub fn begin(view: &View) -> Self {
+        let position = view.position();
+        Self { rows: Arc::new(rows(view).collect()), acknowledged: position.seq, hash: Some(position.hash), ..Self::default() }
     }
 
     /// The last acknowledged command.
     #[must_use]
-    pub fn acknowledged(&self) -> Position {
+    pub fn acknowledged(&self) -> u64 {
         self.acknowledged
+    }
+
+    /// How many batches nobody was answered for.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.flights.len()
     }
 
     /// Every acknowledged row.
@@ -113,92 +128,110 @@ impl Book {
         self.told.get(&key)
     }
 
-    /// The rows after the open batch of `core`, and how many commands it holds; call it before the commit.
+    /// What the open batch of `core` will make of the rows; call it before the commit.
     ///
     /// # Errors
     /// The batch does not read.
-    pub fn foresee(&mut self, core: &Core, told: Vec<Told>) -> Result<Doubt, Wrong> {
+    pub fn foresee(&mut self, core: &Core, told: Vec<Told>, hooks: Vec<String>) -> Result<Flight, Wrong> {
         let (count, body) = core.store.batch();
         let commands = changes::decode(body, count).map_err(|error| error.to_string())?;
-        // A command whose answer goes into another commit has committed without being asked to.
-        self.is_astray |= core.store.position() != self.acknowledged;
-        let mut rows = if count == 0 { Rows::new() } else { self.rows.clone() };
+        let (begun, before) = self.flights.back().map_or((self.acknowledged, &self.rows), |flight| (flight.end, &flight.rows));
+        let mut rows = before.clone();
         for (key, change) in commands.into_iter().flatten() {
-            apply(&mut rows, key, change);
+            apply(Arc::make_mut(&mut rows), key, change);
         }
-        let more = core.store.position().seq.saturating_sub(self.acknowledged.seq) as u32;
-        Ok(Doubt { count: count + more, rows, told })
+        // A command whose answer goes into another commit has committed without being asked to.
+        let at = core.store.position().seq;
+        self.is_astray |= at != begun;
+        Ok(Flight { end: at + u64::from(count), count: (at + u64::from(count) - begun) as u32, rows, told, hooks })
     }
 
-    /// The batch is durable, and its clients are answered.
-    pub fn acknowledge(&mut self, batch: Doubt, position: Position) {
-        if batch.count > 0 {
-            self.rows = batch.rows;
-        }
-        self.acknowledged = position;
-        for told in batch.told {
-            self.told.insert(told.request.key, told);
-        }
+    /// The node will open an epoch: one command, one row.
+    #[must_use]
+    pub fn foresee_epoch(&self, epoch: u64, before: Position) -> Flight {
+        let mut rows = self.flights.back().map_or(&self.rows, |flight| &flight.rows).clone();
+        let mut key = EPOCHS.id.to_key();
+        epoch.encode(&mut key);
+        Arc::make_mut(&mut rows).insert(key.into(), EpochStart(before).to_bytes().into());
+        Flight { end: before.seq + 1, count: 1, rows, told: Vec::new(), hooks: Vec::new() }
     }
 
-    /// Nobody knows whether the batch is there.
-    pub fn doubt(&mut self, batch: Doubt) {
-        self.doubt = Some(batch);
+    /// The batch is on its way to the disk, and from now on nobody knows whether it is there.
+    pub fn take_off(&mut self, batch: Flight) {
+        self.flights.push_back(batch);
     }
 
-    /// After a recovery that was checked: what was in doubt is decided. Requests of a batch in doubt are to be repeated by their clients.
-    pub fn decide(&mut self, position: Position) {
-        if let Some(doubt) = self.doubt.take()
-            && position.seq > self.acknowledged.seq
-        {
-            self.rows = doubt.rows;
+    /// Everything up to `seq` is durable wherever it has to be: clients are answered. Returns what has landed.
+    pub fn land(&mut self, seq: u64, hash: Option<Hash>) -> Vec<Flight> {
+        let mut landed = Vec::new();
+        while let Some(flight) = self.flights.pop_front_if(|flight| flight.end <= seq) {
+            self.rows = flight.rows.clone();
+            self.acknowledged = flight.end;
+            self.hash = hash;
+            for told in &flight.told {
+                self.told.insert(told.request.key, told.clone());
+            }
+            landed.push(flight);
         }
-        self.acknowledged = position;
+        landed
     }
 
-    /// Whether what came back is what was promised. Returns whether the batch in doubt is there.
+    /// After a recovery that was checked: what was in flight is there up to `position`, and the rest never will be. Returns the requests that got no
+    /// answer either way.
+    pub fn decide(&mut self, position: Position) -> Vec<Request> {
+        let flights = std::mem::take(&mut self.flights);
+        if let Some(last) = flights.iter().rfind(|flight| flight.end <= position.seq) {
+            self.rows = last.rows.clone();
+        }
+        (self.acknowledged, self.hash) = (position.seq, Some(position.hash));
+        flights.into_iter().flat_map(|flight| flight.told).map(|told| told.request).collect()
+    }
+
+    /// Whether what came back is what was promised: acknowledged commands, perhaps some of the batches in flight, each whole, and nothing else.
     ///
     /// # Errors
     /// The first promise that is broken.
-    pub fn check(&self, core: &Core, disk: &SimDisk, now: Timestamp) -> Result<bool, Wrong> {
-        let view = core.store.views().now();
-        let is_there = self.reaches(&view.position())?;
-        self.repeats(&view, now)?;
+    pub fn check(&self, view: &View, disk: &SimDisk, now: Timestamp) -> Result<(), Wrong> {
+        let expected = self.reaches(&view.position())?;
+        self.repeats(view, now)?;
         if !self.is_astray {
-            let expected = self.doubt.as_ref().filter(|_| is_there).map_or(&self.rows, |doubt| &doubt.rows);
-            compare(expected, &view)?;
+            compare(expected, view)?;
         }
-        let mut inspection = inspection::inspect(&view);
+        let mut inspection = inspection::inspect(view);
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
         inspection::read_log(&disk, &Path::new(DATA).join("log"), &view.position(), &mut inspection);
-        clean(&inspection)?;
-        Ok(is_there)
+        clean(&inspection)
     }
 
-    /// Every acknowledged command, perhaps the whole batch in doubt, and nothing else.
-    fn reaches(&self, position: &Position) -> Result<bool, Wrong> {
-        let (promised, found) = (self.acknowledged.seq, position.seq);
+    /// Which rows belong to this position.
+    fn reaches(&self, position: &Position) -> Result<&Rows, Wrong> {
+        let (promised, found) = (self.acknowledged, position.seq);
         if found < promised {
             let what = format!("{} acknowledged commands are lost: {promised} were promised, {found} are there", promised - found);
             return Err(Wrong { what, lost: promised - found, invented: 0 });
         }
-        let more = found - promised;
-        let whole = self.doubt.as_ref().map_or(0, |doubt| u64::from(doubt.count));
-        match more {
-            0 if position.hash != self.acknowledged.hash => Err("the last acknowledged record has another hash".into()),
-            0 => Ok(false),
-            _ if more == whole => Ok(true),
-            _ if more < whole => Err(format!("{more} of the {whole} commands of one batch are there").into()),
-            _ => {
-                let what = format!("{} commands are there that nobody asked for", more - whole);
-                Err(Wrong { what, lost: 0, invented: more - whole })
+        if found == promised {
+            return match self.hash {
+                Some(hash) if hash != position.hash => Err("the last acknowledged record has another hash".into()),
+                Some(_) | None => Ok(&self.rows),
+            };
+        }
+        match self.flights.iter().find(|flight| flight.end >= found) {
+            Some(flight) if flight.end == found => Ok(&flight.rows),
+            Some(flight) => {
+                let there = u64::from(flight.count) - (flight.end - found);
+                Err(format!("{there} of the {} commands of one batch are there", flight.count).into())
+            }
+            None => {
+                let invented = found - self.flights.back().map_or(promised, |last| last.end);
+                Err(Wrong { what: format!("{invented} commands are there that nobody asked for"), lost: 0, invented })
             }
         }
     }
 
     /// A kept answer is there exactly if its command is, and says what it said.
     fn repeats(&self, view: &View, now: Timestamp) -> Result<(), Wrong> {
-        let in_doubt = self.doubt.iter().flat_map(|doubt| &doubt.told);
+        let in_doubt = self.flights.iter().flat_map(|flight| &flight.told);
         for told in self.told.values().chain(in_doubt) {
             let is_done = told.seq <= view.position().seq;
             let Request { key, act, caller } = &told.request;
@@ -207,28 +240,33 @@ impl Book {
                 None => {
                     return Err(format!("request {key} ({act:?}) is done and its answer is not kept: a repeat would do it again").into());
                 }
-                Some(row) if row.seq != told.seq => {
+                Some(row) if row.seq == told.seq => {
+                    if !is_done {
+                        return Err(format!("request {key} ({act:?}) has an answer and was never done").into());
+                    }
+                    if PersonAnswers.open(view, caller, &row.answer.body) != told.body {
+                        return Err(format!("request {key} ({act:?}) is answered differently now").into());
+                    }
+                }
+                // Forgotten after its time, and asked and done anew since; or that is in flight and the older answer is still here.
+                Some(_) if told.kept_until <= now || (!is_done && self.told.contains_key(key)) => (),
+                Some(row) => {
                     let what = format!("request {key} ({act:?}) was done as command {}, and its answer was kept by {}", told.seq, row.seq);
                     return Err(what.into());
                 }
-                Some(_) if !is_done => return Err(format!("request {key} ({act:?}) has an answer and was never done").into()),
-                Some(row) if PersonAnswers.open(view, caller, &row.answer.body) != told.body => {
-                    return Err(format!("request {key} ({act:?}) is answered differently now").into());
-                }
-                Some(_) => (),
             }
         }
         Ok(())
     }
 
     /// BLAKE3 over the acknowledged rows: two runs of a seed must agree.
-    pub fn hash(&self, hasher: &mut blake3::Hasher) {
-        for (key, value) in &self.rows {
+    pub fn digest_into(&self, hasher: &mut blake3::Hasher) {
+        for (key, value) in &*self.rows {
             for part in [key, value] {
                 hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
             }
         }
-        hasher.update(&self.acknowledged.hash.0);
+        hasher.update(&self.acknowledged.to_le_bytes());
     }
 }
 

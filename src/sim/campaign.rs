@@ -33,6 +33,9 @@ pub struct Report {
     pub flips: u64,
     pub flips_noticed: u64,
     pub commands: u64,
+    pub orders: u64,
+    pub orders_settled: u64,
+    pub promotions: u64,
     /// Acknowledged commands that were not there after a recovery.
     pub lost: u64,
     /// Commands that were there and that nobody asked for.
@@ -54,6 +57,9 @@ impl Report {
                 self.flips += played.flips;
                 self.flips_noticed += played.noticed;
                 self.commands += played.commands;
+                self.orders += played.orders;
+                self.orders_settled += played.settled;
+                self.promotions += played.promotions;
             }
             Err(broken) => {
                 self.lost += broken.wrong.lost;

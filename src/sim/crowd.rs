@@ -15,14 +15,15 @@ use crate::trade::orders::record::{ORDERS, Order};
 use crate::trade::orders::ride::Milestone;
 use crate::trade::quotes::model::QuoteId;
 
-/// Orders that somebody still looks at: the newest ones.
-const ORDERS_WATCHED: usize = 6;
+/// Orders under way that somebody looks at: the oldest ones, so that some come to their end.
+const ORDERS_WATCHED: usize = 3;
 
 /// All clients, and what they have been told.
 #[derive(Default)]
 pub struct Crowd {
     quotes: Vec<(QuoteId, UserId)>,
     orders: Vec<OrderId>,
+    ended: Vec<OrderId>,
     offers: Vec<(OfferId, UserId)>,
     /// Pending transfers that may be posted or voided.
     holds: Vec<u64>,
@@ -42,14 +43,13 @@ impl Crowd {
             return Some(self.again.swap_remove(dice.below(self.again.len())));
         }
         let (caller, act) = match dice.below(100) {
-            0..15 => self.wish(town, dice)?,
-            15..35 => self.buy(dice).or_else(|| self.wish(town, dice))?,
-            35..50 => self.transfer(dice, now),
-            50..60 => self.answer_offer(dice)?,
+            0..7 => self.wish(town, dice)?,
+            7..20 => self.buy(dice).or_else(|| self.wish(town, dice))?,
+            20..30 => self.transfer(dice, now),
+            30..45 if !self.offers.is_empty() => self.answer_offer(dice)?,
             _ => {
-                let newest = self.orders.len().saturating_sub(ORDERS_WATCHED);
-                let id = *dice.pick(&self.orders[newest..])?;
-                self.follow(view, &ORDERS.get(view, &id)?, town, dice)?
+                let order = self.look_at(view, dice)?;
+                self.follow(view, &order, town, dice)?
             }
         };
         self.next_key += 1;
@@ -100,6 +100,27 @@ impl Crowd {
         }
     }
 
+    /// An order under way, or now and then one that has ended.
+    fn look_at(&mut self, view: &View, dice: &mut Dice) -> Option<Order> {
+        if dice.percent(10) {
+            return ORDERS.get(view, dice.pick(&self.ended)?);
+        }
+        let mut open = Vec::new();
+        let mut at = 0;
+        while open.len() < ORDERS_WATCHED && at < self.orders.len() {
+            match ORDERS.get(view, &self.orders[at]) {
+                Some(order) if order.state.is_final() => self.ended.push(self.orders.remove(at)),
+                Some(order) => {
+                    open.push(order);
+                    at += 1;
+                }
+                // Placed, answered, and not shown yet: a leader waits for its follower.
+                None => at += 1,
+            }
+        }
+        dice.pick(&open).cloned()
+    }
+
     fn wish(&self, town: &Town, dice: &mut Dice) -> Option<(Caller, Act)> {
         let (customer, quarter) = (*dice.pick(&town.customers)?, dice.pick(&town.quarters)?);
         let act = Act::Quote {
@@ -143,11 +164,11 @@ impl Crowd {
         let id = order.id;
         let quarter = town.quarter_of(order.created.merchant)?;
         let (staff, customer) = (Caller::user(quarter.staff), Caller::user(order.created.customer));
-        if dice.percent(6) {
+        if dice.percent(3) {
             let who = if dice.percent(50) { customer } else { Caller::user(town.support) };
             return Some((who, Act::Cancel { order: id }));
         }
-        let state = if dice.percent(5) { *dice.pick(&State::ALL)? } else { order.state };
+        let state = if dice.percent(4) { *dice.pick(&State::ALL)? } else { order.state };
         match state {
             State::Created | State::PendingPayment => pay(view, order, customer, dice),
             State::Confirmed => match dice.below(10) {
@@ -177,8 +198,11 @@ impl Crowd {
 fn pay(view: &View, order: &Order, customer: Caller, dice: &mut Dice) -> Option<(Caller, Act)> {
     let intent = order.payment.intent?;
     let status = intents::get(view, intent)?.status;
-    if matches!(status, Status::Failed | Status::Cancelled | Status::Expired) {
-        return Some((customer, Act::PayAgain { order: order.id }));
+    match status {
+        Status::Failed | Status::Cancelled | Status::Expired => return Some((customer, Act::PayAgain { order: order.id })),
+        // The provider has been asked: wait, mostly.
+        Status::Processing | Status::RequiresAction | Status::Authorized if dice.percent(80) => return None,
+        _ => (),
     }
     let token = match dice.below(10) {
         0 => "tok_declined",

@@ -1,6 +1,6 @@
 //! What a crash may leave on the disk, and what a bit that turned over does: each looked at on a copy.
 
-use storage::disk::SimDisk;
+use storage::disk::{Fault, SimDisk};
 
 use super::book::{Wrong, clean, compare};
 use super::play::Play;
@@ -9,21 +9,21 @@ use crate::app::inspection;
 impl Play<'_> {
     /// Several fates of what was not synced at this moment: recovered and checked.
     pub(super) fn crash_images(&mut self) -> Result<(), Wrong> {
+        let (disk, other) = (self.disk.clone(), self.other_image());
         for _ in 0..self.plot.images {
-            self.crash_image()?;
+            self.crash_image(&disk)?;
+            if let Some(other) = &other {
+                self.crash_image(other)?;
+            }
         }
         Ok(())
     }
 
-    /// One of them; sometimes the machine crashes again while it recovers, or right after.
-    pub(super) fn crash_image(&mut self) -> Result<(), Wrong> {
-        let image = self.disk.fork(self.dice.roll());
+    /// One of them; sometimes something goes wrong while it recovers, or right after.
+    pub(super) fn crash_image(&mut self, disk: &SimDisk) -> Result<(), Wrong> {
+        let image = disk.fork(self.dice.roll());
         image.reboot();
-        if self.dice.percent(25) {
-            image.crash_after(1 + self.dice.below(8) as u64);
-            drop(self.town.open(&image, self.entropy()));
-            image.reboot();
-        }
+        self.disturb(&image);
         let position = self.look(&image)?;
         if self.dice.percent(25) {
             // What was recovered once is durable: a crash at once after it takes nothing away.
@@ -37,10 +37,25 @@ impl Play<'_> {
         Ok(())
     }
 
+    /// Sometimes the recovery itself meets a crash, or a disk that fails once, and is tried again.
+    fn disturb(&mut self, image: &SimDisk) {
+        let call = 1 + self.dice.below(8) as u64;
+        match self.dice.below(16) {
+            0..4 => image.crash_after(call),
+            4 => image.fail_call(call, Fault::Eio),
+            5 => image.fail_call(call, Fault::Enospc),
+            6 => image.fail_call(call, Fault::ShortWrite),
+            7 => image.fail_read(1 + self.dice.below(60) as u64),
+            _ => return,
+        }
+        drop(self.town.open(image, self.entropy()));
+        if image.is_crashed() || self.dice.percent(50) { image.reboot() } else { image.restart_process() }
+    }
+
     /// Recovers an image and checks every promise. Returns where it stands.
     fn look(&mut self, image: &SimDisk) -> Result<u64, Wrong> {
         let core = self.start(image)?;
-        self.book.check(&core, image, self.latest)?;
+        self.book.check(&core.store.views().now(), image, self.latest)?;
         self.tally.images += 1;
         Ok(core.store.position().seq)
     }
@@ -77,7 +92,7 @@ impl Play<'_> {
         if clean(&inspection::inspect(&view)).is_err() {
             return Ok(true);
         }
-        if view.position().seq < self.book.acknowledged().seq {
+        if view.position().seq < self.book.acknowledged() {
             return Err("acknowledged commands are lost and nobody noticed".into());
         }
         compare(self.book.rows(), &view).map(|()| false)

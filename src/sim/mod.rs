@@ -14,7 +14,7 @@
 //! One thread plays a seed, and nothing in it asks the machine for time or chance: a seed is a failure's address.
 //!
 //! Reading order: [`dice`], [`town`] (the disk that every seed starts from), [`act`] (what can be asked), [`crowd`] (who asks what), [`provider`] (the
-//! other side of card payments), [`book`] (promises and checks), [`play`] (one seed), [`batch`] (one batch of it), [`images`] (what a crash leaves),
+//! other side of card payments), [`book`] (promises and checks), [`play`] (one seed), [`batch`] (one batch of it), `pair` (a follower, promotions), [`images`] (what a crash leaves),
 //! [`campaign`] (many seeds).
 
 pub mod act;
@@ -24,10 +24,11 @@ pub mod campaign;
 pub mod crowd;
 pub mod dice;
 pub mod images;
+mod pair;
 pub mod play;
 pub mod provider;
 pub mod town;
 
 pub use campaign::{Campaign, Report};
-pub use play::{Broken, Played, Plot, play};
+pub use play::{Broken, Nodes, Played, Plot, play};
 pub use town::Town;

@@ -1,20 +1,32 @@
-//! One seed: lives of one data folder, each ended badly or well, and a quiet end in which everybody must agree.
+//! One seed: lives of a data folder (or of two, one following the other), each ended badly or well, and a quiet end in which everybody must agree.
 
+use storage::Timestamp;
 use storage::disk::{Fault, SimDisk};
 use storage::store::{FoldDone, FoldJob};
-use storage::{Position, Timestamp};
 
 use super::batch::Next;
 use super::book::{Book, Wrong};
 use super::crowd::Crowd;
 use super::dice::Dice;
+use super::pair::Other;
 use super::provider::Provider;
 use super::town::{NOON, Town};
 use crate::engine::Core;
 
+/// How many nodes play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nodes {
+    One,
+    /// A leader and a follower.
+    Two,
+    /// Every third seed has two.
+    BySeed,
+}
+
 /// How long a play is.
 #[derive(Clone, Copy, Debug)]
 pub struct Plot {
+    pub nodes: Nodes,
     /// Times that the process starts.
     pub lives: u32,
     /// Batches of commands in a life that nothing ends.
@@ -29,7 +41,7 @@ pub struct Plot {
 
 impl Default for Plot {
     fn default() -> Self {
-        Self { lives: 8, batches: 14, images: 8, flips: 12, lying_disk: false }
+        Self { nodes: Nodes::BySeed, lives: 8, batches: 14, images: 8, flips: 12, lying_disk: false }
     }
 }
 
@@ -47,7 +59,12 @@ pub struct Played {
     pub noticed: u64,
     /// Commands that were acknowledged.
     pub commands: u64,
-    /// BLAKE3 of the disk and of all rows at the end.
+    /// Orders that were placed, and those of them that were delivered and paid.
+    pub orders: u64,
+    pub settled: u64,
+    /// Followers that became leaders.
+    pub promotions: u64,
+    /// BLAKE3 of the disks and of all rows at the end.
     pub hash: [u8; 32],
 }
 
@@ -67,7 +84,11 @@ pub(super) struct Play<'t> {
     pub plot: Plot,
     pub seed: u64,
     pub dice: Dice,
+    /// The leader's.
     pub disk: SimDisk,
+    pub other: Option<Other>,
+    /// Nothing goes wrong between the nodes.
+    pub is_calm: bool,
     pub book: Book,
     pub crowd: Crowd,
     pub provider: Provider,
@@ -109,15 +130,22 @@ impl<'t> Play<'t> {
     fn begin(town: &'t Town, seed: u64, plot: Plot) -> Result<Self, Wrong> {
         let disk = town.disk(seed);
         let core = town.open(&disk, [0; 32])?;
-        let book = Book::begin(&core);
+        let book = Book::begin(&core.store.views().now());
         drop(core);
         disk.lie_about_sync(plot.lying_disk);
+        let has_follower = match plot.nodes {
+            Nodes::One => false,
+            Nodes::Two => true,
+            Nodes::BySeed => seed % 3 == 2,
+        };
         Ok(Self {
             town,
             plot,
             seed,
             dice: Dice::new(seed, "play"),
             disk,
+            other: has_follower.then(|| Other::new(town.disk(seed ^ 1 << 63))),
+            is_calm: false,
             book,
             crowd: Crowd::default(),
             provider: Provider::default(),
@@ -142,7 +170,10 @@ impl<'t> Play<'t> {
         self.settle()?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.disk.state_hash());
-        self.book.hash(&mut hasher);
+        if let Some(other) = &self.other {
+            hasher.update(&other.disk.state_hash());
+        }
+        self.book.digest_into(&mut hasher);
         self.tally.hash = *hasher.finalize().as_bytes();
         Ok(())
     }
@@ -151,6 +182,7 @@ impl<'t> Play<'t> {
     fn arm(&mut self) {
         let calls = 1 + if self.dice.percent(25) { self.dice.below(12) } else { self.dice.below(140) } as u64;
         match self.dice.below(10) {
+            _ if self.other.is_some() => self.disk.crash_after(calls),
             0..6 => self.disk.crash_after(calls),
             6 => self.disk.fail_call(calls, Fault::Eio),
             7 => (0..3).for_each(|more| self.disk.fail_call(calls + more, Fault::Enospc)),
@@ -186,7 +218,9 @@ impl<'t> Play<'t> {
             Err(_) if self.is_struck() => return Ok(false),
             Err(wrong) => return Err(wrong),
         };
-        self.recovered(&core)?;
+        if self.recovered(&core)? == Next::Died {
+            return Ok(false);
+        }
         let mut fold = Fold::None;
         for _ in 0..self.plot.batches {
             self.step += 1;
@@ -202,12 +236,21 @@ impl<'t> Play<'t> {
         Ok(true)
     }
 
-    /// After a start: every promise, and what was in doubt is decided.
-    pub(super) fn recovered(&mut self, core: &Core) -> Result<Position, Wrong> {
-        self.book.check(core, &self.disk, self.latest)?;
-        let position = core.store.position();
-        self.book.decide(position);
-        Ok(position)
+    /// The leader's state is what was promised.
+    pub(super) fn check_leader(&self, core: &Core) -> Result<(), Wrong> {
+        self.book.check(&core.store.views().now(), &self.disk, self.latest)
+    }
+
+    /// After a start: every promise; then what was in flight is decided, once a follower (if there is one) has it, too.
+    pub(super) fn recovered(&mut self, core: &Core) -> Result<Next, Wrong> {
+        self.check_leader(core)?;
+        if self.catch_up(core)? == Next::Died {
+            return Ok(Next::Died);
+        }
+        for request in self.book.decide(core.store.position()) {
+            self.crowd.unanswered(request);
+        }
+        Ok(Next::Going)
     }
 
     /// Moves the fold on, or not: commits come between its steps. `None` if it failed.
@@ -236,6 +279,7 @@ impl<'t> Play<'t> {
             // Only the process died: the page cache is there, durable or not.
             self.disk.restart_process();
         }
+        self.fail_over()?;
         self.disk.lie_about_sync(self.plot.lying_disk);
         Ok(())
     }
