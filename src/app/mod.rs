@@ -10,6 +10,7 @@ pub mod overview;
 pub mod sizes;
 pub mod tables;
 pub mod topics;
+pub mod upgrade;
 pub mod wiring;
 
 pub use sizes::Sizes;
@@ -29,6 +30,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::city::dispatch::policy::Immediate;
 use crate::city::dispatch::{Desk, Dispatcher};
+use crate::city::history::{self, HistoryConfig};
 use crate::city::media::shelf::Shelf;
 use crate::city::search::Search;
 use crate::city::tracking::Tracking;
@@ -40,8 +42,8 @@ use crate::engine::outbox::Outbox;
 use crate::engine::{Caller, Engine, EngineOptions, Fault, WriteError};
 use crate::money::payments::provider::{Providers, connect};
 use crate::money::sandbox::{Sandbox, SandboxConnector};
-use crate::ops::backup::{Backup, BackupConfig};
 use crate::money::transparency::Publisher;
+use crate::ops::backup::{Backup, BackupConfig};
 use crate::people::People;
 use crate::people::keyring::answers::PersonAnswers;
 use crate::{city, edge, money, ops, people, trade};
@@ -65,6 +67,7 @@ pub struct AppOptions {
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
     pub backup: BackupConfig,
+    pub history: HistoryConfig,
     pub sizes: Sizes,
     /// The published ledger's name; made from its key if `None`.
     pub ledger_origin: Option<String>,
@@ -81,6 +84,7 @@ impl Default for AppOptions {
             tls: None,
             metrics_public: false,
             backup: BackupConfig::default(),
+            history: HistoryConfig::default(),
             sizes: Sizes::default(),
             ledger_origin: None,
         }
@@ -116,6 +120,8 @@ pub enum StartError {
     Admin(String),
     #[error("[backup]: {0}")]
     Backup(String),
+    #[error("{0}")]
+    Upgrade(String),
 }
 
 /// An administrator made at the start.
@@ -163,12 +169,13 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     let listening = listen(options.listen, options.tls.as_ref()).await?;
     let people = People::open(&data)?;
     let tracking = Arc::new(Tracking::default());
-    let engine = open_engine(&data, options.sandbox, options.sizes, &people)?;
+    let engine = open_engine(&data, options.sandbox, options.sizes, options.history, &people)?;
     let behind_ms = engine.view().position().time.ms_since(engine.clock().machine_now());
     if !options.sandbox && behind_ms > CLOCK_BEHIND_MS_MAX {
         return Err(StartError::ClockBehind(behind_ms / 1000));
     }
     people.keyring.check(&*engine.view()).map_err(StartError::Keys)?;
+    upgrade::upgrade(&engine, upgrade::MIGRATIONS, first_a_snapshot(&engine, &data)).await.map_err(StartError::Upgrade)?;
     let publisher = publish_ledger(&engine, &data, options.ledger_origin.as_deref()).await?;
     let mut providers = Vec::new();
     let mut connector = None;
@@ -201,6 +208,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     topics::tell_positions(&hub, &tracking, &engine);
     let dispatch = wiring::dispatch_services(&tracking, &desk, &hub);
 
+    tokio::spawn(history::run(engine.downgrade(), options.history));
     let backup = Backup::start(&engine, data.clone(), options.backup, Arc::new(inspection::sentences)).map_err(StartError::Backup)?;
 
     let (stop, stopping) = watch::channel(false);
@@ -238,14 +246,22 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     Ok(App { engine, address, is_tls, admin, search, traffic, stop, server, sandbox, backup, data, _temporary: temporary })
 }
 
-fn open_engine(data: &Path, sandbox: bool, sizes: Sizes, people: &People) -> Result<Engine, StartError> {
+fn open_engine(data: &Path, sandbox: bool, sizes: Sizes, history: HistoryConfig, people: &People) -> Result<Engine, StartError> {
     let mut seed = [0; 32];
     aws_lc_rs::rand::fill(&mut seed)
         .map_err(|_| StartError::Io("the operating system's randomness", std::io::Error::other("not available")))?;
     let answers = Arc::new(PersonAnswers);
-    let options = EngineOptions { leading: false, answers, ..EngineOptions::new(sizes.options(seed), Arc::new(MachineClock), sandbox) };
+    let (storage, events_kept_ms) = (sizes.options(seed), history.events_kept_ms());
+    let options = EngineOptions { leading: false, answers, events_kept_ms, ..EngineOptions::new(storage, Arc::new(MachineClock), sandbox) };
     let wiring = wiring::wire();
     Ok(Engine::start(Arc::new(RealDisk), &data.join("state"), options, wiring, people.policies.clone())?)
+}
+
+/// What is changed in the whole state can be undone.
+async fn first_a_snapshot(engine: &Engine, data: &Path) -> Result<(), String> {
+    let (view, data, mode) = (engine.view(), data.to_owned(), if engine.is_sandbox() { "sandbox" } else { "live" });
+    let taken = tokio::task::spawn_blocking(move || ops::backup::take::take(&view, &data, mode));
+    taken.await.map_err(|error| error.to_string())?.map(drop)
 }
 
 /// Numbers the transfers of an older folder, opens the published ledger and follows the engine with it.
@@ -277,8 +293,21 @@ struct Parts {
 }
 
 fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
-    let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, backup, publisher, metrics_public, stopping } =
-        parts;
+    let Parts {
+        people,
+        tracking,
+        search,
+        providers,
+        connector,
+        dispatcher,
+        dispatch,
+        hub,
+        shelf,
+        backup,
+        publisher,
+        metrics_public,
+        stopping,
+    } = parts;
     let ops = overview::ops(engine, &search, &dispatcher, &hub, &backup, &publisher, metrics_public);
     let mut api = OpenApiRouter::new()
         .merge(people::http::routes(people.clone()))

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde::Deserialize;
 
 use crate::app::Sizes;
+use crate::city::history::HistoryConfig;
 use crate::ops::backup::BackupConfig;
 
 /// Everything that can be configured; a misspelt key is an error.
@@ -20,6 +21,7 @@ pub struct Config {
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
     pub backup: BackupConfig,
+    pub history: HistoryConfig,
     pub storage: Sizes,
     pub ledger: Option<Ledger>,
 }

@@ -4,13 +4,13 @@ pub mod admin;
 pub mod client;
 pub mod config;
 pub mod demo;
-pub mod outbox;
 pub mod ledger;
+pub mod outbox;
 pub mod replay;
 pub mod restore;
 pub mod serve;
-pub mod snapshot;
 pub mod sim;
+pub mod snapshot;
 pub mod verify;
 
 use std::process::ExitCode;

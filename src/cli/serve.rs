@@ -53,6 +53,7 @@ pub fn options(args: &ServeArgs) -> Result<AppOptions, String> {
         tls: config.tls.map(|tls| TlsFiles { certificate: tls.certificate, key: tls.key }),
         metrics_public: config.metrics_public,
         backup: config.backup,
+        history: config.history,
         sizes: config.storage,
         ledger_origin: config.ledger.and_then(|ledger| ledger.origin),
     })
