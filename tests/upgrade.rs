@@ -155,9 +155,20 @@ async fn freeze() {
     let once = app.admin().expect("one was asked for").password.clone();
     let town = Town::found(Wire::to(&app.base_url()), ADMIN, &once).await;
     let ama = town.customer("+233200000001").await;
-    let order = town.order(&ama).await.text("id");
+    let capture = serde_json::json!({ "capture": "acceptance" });
+    town.wire.write(&town.admin.token, &format!("PUT /v1/cities/{}/settings", town.city), &capture).await.is(200);
+    let paid = serde_json::json!({ "quote_id": town.quote(&ama).await, "payment_method": "card" });
+    let order = town.wire.write(&ama.token, "POST /v1/orders", &paid).await.is(201);
+    let confirm = format!("POST /v1/payments/intents/{}/confirm", order.body["payment"]["intent_id"].as_str().expect("an intent"));
+    town.wire.write(&ama.token, &confirm, &serde_json::json!({ "token": "tok_ok" })).await.is(200);
+    let order = order.text("id");
+    let advance = |s: u32| {
+        send(town.wire.ask("POST /v1/sandbox/clock/advance").bearer_auth(&town.admin.token).json(&serde_json::json!({ "seconds": s })))
+    };
+    advance(5).await.is(200);
     let accept = format!("POST /v1/orders/{order}/accept");
     town.wire.write(&town.staff.token, &accept, &serde_json::json!({ "prep_minutes": 10 })).await.is(200);
+    advance(5).await.is(200);
     let change = serde_json::json!({ "current": once, "new": PASSWORD });
     send(town.wire.ask("POST /v1/auth/password").bearer_auth(&town.admin.token).json(&change)).await;
     let login = serde_json::json!({ "email": ADMIN, "password": PASSWORD });
