@@ -10,5 +10,6 @@ pub mod mdrp;
 pub mod money;
 pub mod ops;
 pub mod people;
+pub mod replication;
 pub mod sim;
 pub mod trade;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use storage::Position;
 use storage::disk::{Disk, RealDisk};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -21,6 +22,7 @@ use crate::ops::backup::Backup;
 use crate::people::identity::hashing;
 use crate::people::users::Email;
 use crate::people::{People, admin};
+use crate::replication::Node;
 
 /// What can be asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,6 +30,11 @@ use crate::people::{People, admin};
 pub enum Ask {
     #[serde(rename = "admin.create")]
     AdminCreate { email: String },
+    #[serde(rename = "promote")]
+    Promote { lose_tail: bool },
+    /// How this node takes part in replication.
+    #[serde(rename = "replication")]
+    Replication {},
     /// Inspect the published state and the log.
     #[serde(rename = "verify")]
     Verify,
@@ -40,6 +47,17 @@ pub enum Ask {
     /// Let a restored copy send.
     #[serde(rename = "outbox.release")]
     OutboxRelease,
+}
+
+/// What the verbs work on.
+#[derive(Clone)]
+pub struct Served {
+    pub engine: Engine,
+    pub people: People,
+    pub backup: Arc<Backup>,
+    /// This node, if the city is replicated.
+    pub node: Option<Arc<Node>>,
+    pub data: PathBuf,
 }
 
 /// The socket of a data folder.
@@ -75,14 +93,13 @@ pub async fn create_admin(engine: &Engine, people: &People, email: &str) -> Resu
 ///
 /// # Errors
 /// The socket cannot be made.
-pub fn listen(data: &Path, engine: Engine, people: People, backup: Arc<Backup>, mut stop: watch::Receiver<bool>) -> io::Result<()> {
-    let path = socket(data);
+pub fn listen(served: Served, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+    let path = socket(&served.data);
     // The folder's lock is ours: a socket that is there is a dead server's.
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => (),
     }
-    let folder = data.to_owned();
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     tokio::spawn(async move {
@@ -95,7 +112,7 @@ pub fn listen(data: &Path, engine: Engine, people: People, backup: Arc<Backup>, 
             // The folder is 0700 and the socket 0600; the peer is checked all the same.
             let ours = stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || Some(peer.uid()) == own_uid());
             if ours {
-                tokio::spawn(answer(stream, engine.clone(), people.clone(), backup.clone(), folder.clone()));
+                tokio::spawn(answer(stream, served.clone()));
             }
         }
         let _ = std::fs::remove_file(path);
@@ -130,13 +147,21 @@ async fn release_outbox(engine: &Engine) -> Result<Value, String> {
     Ok(json!({ "why": paused.why, "paused_since": paused.since.to_string() }))
 }
 
-async fn answer(stream: UnixStream, engine: Engine, people: People, backup: Arc<Backup>, data: PathBuf) {
+async fn answer(stream: UnixStream, served: Served) {
+    let Served { engine, people, backup, node, data } = served;
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     if BufReader::new(read).read_line(&mut line).await.is_err() {
         return;
     }
+    let mut promoted = None;
     let said = match serde_json::from_str::<Ask>(&line) {
+        Ok(Ask::Promote { lose_tail }) => {
+            let done = promote(&engine, node.as_deref(), lose_tail).await;
+            promoted = done.is_ok().then_some(node).flatten();
+            done
+        }
+        Ok(Ask::Replication {}) => Ok(replication(&engine, node.as_deref())),
         Ok(Ask::AdminCreate { email }) => create_admin(&engine, &people, &email).await.map(|made| json!(made)),
         Ok(Ask::Verify) => verify(&engine, data).await.map(|inspection| json!(inspection)),
         Ok(Ask::Snapshot { to }) => blocking(move || backup.snapshot(to.as_deref())).await.map(|taken| json!(taken)),
@@ -149,6 +174,26 @@ async fn answer(stream: UnixStream, engine: Engine, people: People, backup: Arc<
         Err(why) => json!({ "error": why }),
     };
     let _ = write.write_all(format!("{text}\n").as_bytes()).await;
+    // After the answer: this process ends here.
+    if let Some(node) = promoted {
+        node.turn("promoted");
+    }
+}
+
+const ALONE: &str = "this server takes no part in replication";
+
+async fn promote(engine: &Engine, node: Option<&Node>, lose_tail: bool) -> Result<Value, String> {
+    let position = engine.view().position();
+    let epoch = node.ok_or(ALONE)?.promote(position.epoch, lose_tail).await?;
+    Ok(json!({ "epoch": epoch, "after": position.seq }))
+}
+
+fn replication(engine: &Engine, node: Option<&Node>) -> Value {
+    let Position { epoch, seq, .. } = engine.view().position();
+    let mut said = node.map_or_else(|| json!({ "role": "leader" }), |node| crate::replication::watch::section(node, engine));
+    said["epoch"] = epoch.into();
+    said["seq"] = seq.into();
+    said
 }
 
 /// Asks the server that has the folder open; `None` if there is none.

@@ -7,8 +7,10 @@ pub mod control;
 pub mod folder;
 pub mod inspection;
 pub mod overview;
+mod replicated;
 pub mod sizes;
 pub mod tables;
+mod tail;
 pub mod topics;
 pub mod upgrade;
 pub mod wiring;
@@ -46,6 +48,10 @@ use crate::money::transparency::Publisher;
 use crate::ops::backup::{Backup, BackupConfig};
 use crate::people::People;
 use crate::people::keyring::answers::PersonAnswers;
+use crate::replication::rejoin::RejoinError;
+use crate::replication::{Node, ReplicationOptions};
+use replicated::Begins;
+
 use crate::{city, edge, money, ops, people, trade};
 
 /// The machine's clock may be behind the newest commit by this much, and no more: times in the history would be lies.
@@ -71,6 +77,8 @@ pub struct AppOptions {
     pub sizes: Sizes,
     /// The published ledger's name; made from its key if `None`.
     pub ledger_origin: Option<String>,
+    /// This node's part in a replicated city.
+    pub replication: Option<ReplicationOptions>,
 }
 
 impl Default for AppOptions {
@@ -87,6 +95,7 @@ impl Default for AppOptions {
             history: HistoryConfig::default(),
             sizes: Sizes::default(),
             ledger_origin: None,
+            replication: None,
         }
     }
 }
@@ -122,6 +131,13 @@ pub enum StartError {
     Backup(String),
     #[error("{0}")]
     Upgrade(String),
+    #[error("{0}")]
+    Replication(String),
+    #[error("this folder cannot follow the leader: {0}")]
+    Rejoin(#[from] RejoinError),
+    /// Start again: the folder is a follower's now.
+    #[error("{0} leads a newer epoch: this node follows from its next start on")]
+    Superseded(String),
 }
 
 /// An administrator made at the start.
@@ -143,6 +159,7 @@ pub struct App {
     server: JoinHandle<()>,
     sandbox: Option<Sandbox>,
     backup: Arc<Backup>,
+    node: Option<Arc<Node>>,
     data: PathBuf,
     _temporary: Option<TempDir>,
 }
@@ -167,19 +184,33 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     folder::claim(&data, options.sandbox)?;
     // The port first: a wrong address is said before a long recovery.
     let listening = listen(options.listen, options.tls.as_ref()).await?;
+    let (node, begins) = match options.replication {
+        Some(part) => replicated::join(&data, part, options.sandbox).await.map(|(node, begins)| (Some(node), begins))?,
+        None => {
+            replicated::refuse_a_followers(&data)?;
+            (None, Begins::default())
+        }
+    };
     let people = People::open(&data)?;
     let tracking = Arc::new(Tracking::default());
-    let engine = open_engine(&data, options.sandbox, options.sizes, options.history, &people)?;
+    let engine = open_engine(&data, options.sandbox, options.sizes, options.history, &people, begins)?;
     let behind_ms = engine.view().position().time.ms_since(engine.clock().machine_now());
     if !options.sandbox && behind_ms > CLOCK_BEHIND_MS_MAX {
         return Err(StartError::ClockBehind(behind_ms / 1000));
     }
     people.keyring.check(&*engine.view()).map_err(StartError::Keys)?;
-    upgrade::upgrade(&engine, upgrade::MIGRATIONS, first_a_snapshot(&engine, &data)).await.map_err(StartError::Upgrade)?;
+    let leads = !begins.following;
+    if let Some(node) = node.as_ref().filter(|_| leads) {
+        replicated::may_lead(node, &engine).await?;
+    }
+    if leads {
+        upgrade::upgrade(&engine, upgrade::MIGRATIONS, first_a_snapshot(&engine, &data)).await.map_err(StartError::Upgrade)?;
+    }
     let publisher = publish_ledger(&engine, &data, options.ledger_origin.as_deref()).await?;
     let mut providers = Vec::new();
     let mut connector = None;
-    let sandbox = if options.sandbox {
+    // A follower sends nothing, so it needs nobody who takes it.
+    let sandbox = if options.sandbox && leads {
         let clock = engine.clock().clone();
         let started = Sandbox::start(&data.join("sandbox-provider"), Arc::new(move || clock.now())).await;
         let sandbox = started.map_err(|error| StartError::Io("the sandbox's payment provider", error))?;
@@ -192,16 +223,23 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
         None
     };
     let providers = Providers::new(providers);
-    connect(&engine, &providers).await?;
-    Outbox::start(&engine);
-    tokio::spawn(tracking.clone().run(engine.clone()));
+    if leads {
+        connect(&engine, &providers).await?;
+        Outbox::start(&engine);
+        tokio::spawn(tracking.clone().run(engine.clone()));
+    }
     let search = Search::start(&engine, &data.join("search"))?;
     let desk = Arc::new(Desk::default());
     let dispatcher = Dispatcher::new(tracking.clone(), desk.clone(), Arc::new(Immediate));
-    dispatcher.recover(&engine).await?;
-    engine.lead().await?;
-    engine.background(dispatcher.clone());
-    tokio::spawn(dispatcher.clone().run(engine.clone()));
+    if leads {
+        dispatcher.recover(&engine).await?;
+        let waits = node.as_ref().is_some_and(|node| replicated::arm(node, &engine));
+        if !waits {
+            engine.lead().await?;
+        }
+        engine.background(dispatcher.clone());
+        tokio::spawn(dispatcher.clone().run(engine.clone()));
+    }
     let shelf = Arc::new(Shelf::open(&data.join("media")).map_err(|error| StartError::Io("the media folder", error))?);
     ops::scrub::start(&engine).map_err(|error| StartError::Io("the scrubbing thread", error))?;
     let hub = Hub::start(&engine);
@@ -226,8 +264,13 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
         publisher,
         metrics_public: options.metrics_public,
         stopping: stopping.clone(),
+        node: node.clone(),
     };
-    let (routes, _) = routes(&engine, parts);
+    let (mut routes, _) = routes(&engine, parts);
+    if let Some(node) = &node {
+        routes = replicated::routes(routes, node, &engine, stopping.clone());
+        replicated::start(node, &engine, &stopping);
+    }
     let traffic = Arc::new(Traffic::default());
     let gate = Gate { engine: engine.clone(), authenticate: people.tokens.clone() };
     let routes = layers::wrap(routes, gate, traffic.clone());
@@ -239,20 +282,29 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
         Some(email) => Some(control::create_admin(&engine, &people, email).await.map_err(StartError::Admin)?),
         None => None,
     };
-    control::listen(&data, engine.clone(), people, backup.clone(), stopping.clone())
-        .map_err(|error| StartError::Io("the control socket", error))?;
+    let served = control::Served { engine: engine.clone(), people, backup: backup.clone(), node: node.clone(), data: data.clone() };
+    control::listen(served, stopping.clone()).map_err(|error| StartError::Io("the control socket", error))?;
     let address = listening.address;
     let server = tokio::spawn(Listening::serve(listening, routes, stopping));
-    Ok(App { engine, address, is_tls, admin, search, traffic, stop, server, sandbox, backup, data, _temporary: temporary })
+    Ok(App { engine, address, is_tls, admin, search, traffic, stop, server, sandbox, backup, node, data, _temporary: temporary })
 }
 
-fn open_engine(data: &Path, sandbox: bool, sizes: Sizes, history: HistoryConfig, people: &People) -> Result<Engine, StartError> {
+fn open_engine(
+    data: &Path,
+    sandbox: bool,
+    sizes: Sizes,
+    history: HistoryConfig,
+    people: &People,
+    begins: Begins,
+) -> Result<Engine, StartError> {
     let mut seed = [0; 32];
     aws_lc_rs::rand::fill(&mut seed)
         .map_err(|_| StartError::Io("the operating system's randomness", std::io::Error::other("not available")))?;
     let answers = Arc::new(PersonAnswers);
-    let (storage, events_kept_ms) = (sizes.options(seed), history.events_kept_ms());
-    let options = EngineOptions { leading: false, answers, events_kept_ms, ..EngineOptions::new(storage, Arc::new(MachineClock), sandbox) };
+    let Begins { following, open_epoch, acks } = begins;
+    let options = EngineOptions::new(sizes.options(seed), Arc::new(MachineClock), sandbox);
+    let events_kept_ms = history.events_kept_ms();
+    let options = EngineOptions { leading: false, answers, events_kept_ms, following, open_epoch, acks, ..options };
     let wiring = wiring::wire();
     Ok(Engine::start(Arc::new(RealDisk), &data.join("state"), options, wiring, people.policies.clone())?)
 }
@@ -290,6 +342,7 @@ struct Parts {
     publisher: Arc<Publisher>,
     metrics_public: bool,
     stopping: watch::Receiver<bool>,
+    node: Option<Arc<Node>>,
 }
 
 fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
@@ -307,8 +360,12 @@ fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
         publisher,
         metrics_public,
         stopping,
+        node,
     } = parts;
-    let ops = overview::ops(engine, &search, &dispatcher, &hub, &backup, &publisher, metrics_public);
+    let mut ops = overview::ops(engine, &search, &dispatcher, &hub, &backup, &publisher, metrics_public);
+    if let Some(node) = &node {
+        overview::replicated(&mut ops, engine, node);
+    }
     let mut api = OpenApiRouter::new()
         .merge(people::http::routes(people.clone()))
         .merge(city::cities::http::routes())
@@ -378,6 +435,14 @@ impl App {
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.traffic.requests.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Returns when this process has to begin anew, in another role, with the reason. Never without replication.
+    pub async fn turned(&self) -> String {
+        match &self.node {
+            Some(node) => node.turned().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Lets what is under way end, folds, closes.

@@ -15,6 +15,7 @@ use crate::engine::Engine;
 use crate::money::transparency::Publisher;
 use crate::ops::backup::Backup;
 use crate::ops::{Figures, Ops, Readiness, Section};
+use crate::replication::{Node, watch};
 use crate::trade::orders::record::ORDERS;
 
 /// The overview's sections and the readiness checks.
@@ -94,5 +95,20 @@ pub(super) fn ops(
         readiness: vec![("search", searchable)],
         figures: vec![figures],
         metrics_public,
+    }
+}
+
+/// What replication adds.
+pub(super) fn replicated(ops: &mut Ops, engine: &Engine, node: &Arc<Node>) {
+    let section: Section = {
+        let (node, engine) = (node.clone(), engine.downgrade());
+        Arc::new(move |_: &View| engine.upgrade().map_or(json!(null), |engine| watch::section(&node, &engine)))
+    };
+    ops.sections.push(("replication", section));
+    if engine.is_following() {
+        let node = node.clone();
+        let connected: Readiness =
+            Arc::new(move || if node.lag.borrow().connected { Ok(()) } else { Err("no leader is being followed".to_owned()) });
+        ops.readiness.push(("replication", connected));
     }
 }

@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::app::Sizes;
 use crate::city::history::HistoryConfig;
+use crate::engine::{Ack, AckOptions};
 use crate::ops::backup::BackupConfig;
+use crate::replication::{ReplicationOptions, Role};
 
 /// Everything that can be configured; a misspelt key is an error.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -24,6 +27,7 @@ pub struct Config {
     pub history: HistoryConfig,
     pub storage: Sizes,
     pub ledger: Option<Ledger>,
+    pub replication: Option<Replication>,
 }
 
 /// The published ledger.
@@ -32,6 +36,67 @@ pub struct Config {
 pub struct Ledger {
     /// The log's name in its checkpoints, for ever: a host name and a path, without scheme (`city.example/ledger`). Made from the key if absent.
     pub origin: Option<String>,
+}
+
+/// This node's part in a replicated city.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replication {
+    /// The secret that all nodes share.
+    pub token_file: PathBuf,
+    /// `leader` (default) or `follower`: how a new folder begins. Afterwards the folder remembers its role.
+    #[serde(default)]
+    pub role: Role,
+    /// This node's name; the machine's if it is not given.
+    pub node: Option<String>,
+    /// How others reach this node.
+    pub url: Option<String>,
+    /// Where a follower begins to look.
+    pub leader: Option<String>,
+    /// The other nodes.
+    #[serde(default)]
+    pub peers: Vec<String>,
+    /// `local` (default), `follower` or `follower-or-degrade`.
+    #[serde(default)]
+    pub ack: Ack,
+    #[serde(default = "ack_timeout_ms")]
+    pub ack_timeout_ms: u32,
+    /// The name of the follower whose acknowledgement counts.
+    pub follower: Option<String>,
+    /// A copy of the leader's keys, for a follower's new folder.
+    pub keys: Option<PathBuf>,
+}
+
+fn ack_timeout_ms() -> u32 {
+    2_000
+}
+
+impl Replication {
+    /// As the appliance takes it.
+    #[must_use]
+    pub fn options(self) -> ReplicationOptions {
+        ReplicationOptions {
+            node: self.node.unwrap_or_else(super::follow::own_name),
+            token_file: self.token_file,
+            role: self.role,
+            leader: self.leader,
+            peers: self.peers,
+            acks: AckOptions { ack: self.ack, timeout: Duration::from_millis(self.ack_timeout_ms.into()) },
+            follower: self.follower,
+            url: self.url,
+            keys: self.keys,
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.ack != Ack::Local && self.follower.is_none() {
+            return Err("[replication] ack waits for a follower: say with `follower = \"NAME\"` for which one".to_owned());
+        }
+        if self.ack_timeout_ms == 0 {
+            return Err("[replication] ack_timeout_ms is at least 1".to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// PEM files.
@@ -47,6 +112,8 @@ pub struct Tls {
 pub enum ConfigError {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
+    #[error("{}: {why}", path.display())]
+    Unsound { path: PathBuf, why: String },
     #[error("{}: {source}", path.display())]
     Toml { path: PathBuf, source: Box<toml::de::Error> },
 }
@@ -58,7 +125,9 @@ impl Config {
     /// [`ConfigError`], with line and column.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Io { path: path.to_owned(), source })?;
-        toml::from_str(&text).map_err(|source| ConfigError::Toml { path: path.to_owned(), source: Box::new(source) })
+        let config: Self = toml::from_str(&text).map_err(|source| ConfigError::Toml { path: path.to_owned(), source: Box::new(source) })?;
+        let checked = config.replication.as_ref().map_or(Ok(()), Replication::check);
+        checked.map(|()| config).map_err(|why| ConfigError::Unsound { path: path.to_owned(), why })
     }
 }
 
@@ -90,6 +159,11 @@ mod tests {
         std::fs::write(file.path(), "sandbox = true\nlisten_ = \"127.0.0.1:1\"\n").expect("written");
         let why = Config::read(file.path()).expect_err("it is misspelt").to_string();
         assert!(why.contains("line 2") && why.contains("listen_"), "{why}");
+        let section = "[replication]\ntoken_file = \"t\"\nack = \"follower\"\n";
+        std::fs::write(file.path(), section).expect("written");
+        assert!(Config::read(file.path()).expect_err("which follower?").to_string().contains("follower = "));
+        std::fs::write(file.path(), format!("{section}follower = \"b\"\n")).expect("written");
+        Config::read(file.path()).expect("valid");
         std::fs::write(file.path(), "listen = \"127.0.0.1:1\"\n").expect("written");
         assert_eq!(Config::read(file.path()).expect("valid").listen, "127.0.0.1:1".parse().ok());
     }

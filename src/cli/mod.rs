@@ -4,6 +4,7 @@ pub mod admin;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod follow;
 pub mod ledger;
 pub mod outbox;
 pub mod replay;
@@ -29,6 +30,10 @@ pub struct Arguments {
 enum Verb {
     /// Serves the marketplace from a data folder.
     Serve(serve::ServeArgs),
+    /// Keeps a copy of a leader's history, serves reads from it, and can take over.
+    Follow(Box<follow::FollowArgs>),
+    /// Makes a running follower the leader.
+    Promote(follow::PromoteArgs),
     /// A living city on localhost: a generated town whose people use the public API.
     Demo(demo::DemoArgs),
     /// Plays a real day of meal delivery through the public API.
@@ -66,6 +71,8 @@ enum Verb {
 pub async fn run(arguments: Arguments) -> ExitCode {
     let ran: Result<ExitCode, String> = match arguments.verb {
         Verb::Serve(args) => serve::run(args).await,
+        Verb::Follow(args) => follow::run(*args).await,
+        Verb::Promote(args) => follow::promote(args).await,
         Verb::Demo(args) => demo::run(args).await.map_err(|error| error.to_string()),
         Verb::Replay(args) => replay::run(args).await.map_err(|error| error.to_string()),
         Verb::Verify(args) => verify::run(&args).await,

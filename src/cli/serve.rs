@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::config::Config;
-use crate::app::{self, AppOptions};
+use crate::app::{self, AppOptions, StartError};
 use crate::edge::server::TlsFiles;
 
 /// What `medina serve` is told; flags win over the file.
@@ -56,6 +56,7 @@ pub fn options(args: &ServeArgs) -> Result<AppOptions, String> {
         history: config.history,
         sizes: config.storage,
         ledger_origin: config.ledger.and_then(|ledger| ledger.origin),
+        replication: config.replication.map(super::config::Replication::options),
     })
 }
 
@@ -64,18 +65,50 @@ pub fn options(args: &ServeArgs) -> Result<AppOptions, String> {
 /// # Errors
 /// Why it did not start, in a sentence.
 pub async fn run(args: ServeArgs) -> Result<ExitCode, String> {
-    let app = app::start(options(&args)?).await.map_err(|error| error.to_string())?;
+    serve(options(&args)?).await
+}
+
+/// The same, with everything decided. A node that takes another role begins anew: the same process, the same arguments.
+///
+/// # Errors
+/// Why it did not start, in a sentence.
+pub async fn serve(options: AppOptions) -> Result<ExitCode, String> {
+    let app = match app::start(options).await {
+        Ok(app) => app,
+        Err(error @ StartError::Superseded(_)) => return Err(begin_anew(&error.to_string())),
+        Err(error) => return Err(error.to_string()),
+    };
     let (url, data) = (app.base_url(), app.data().display().to_string());
+    let part = if app.engine().is_following() { "follows and serves" } else { "serves" };
     // Whoever started it may have stopped reading: that is no reason to stop serving.
     let _ = writeln!(
         std::io::stdout(),
-        "medina serves {url} from {data}
+        "medina {part} {url} from {data}
 the API: {url}/docs    first administrator: medina admin create --email YOU@EXAMPLE --data {data}"
     );
-    wait_for_end().await;
+    let turned = tokio::select! {
+        () = wait_for_end() => None,
+        why = app.turned() => Some(why),
+    };
     tracing::info!("stopping");
     app.stop().await;
-    Ok(ExitCode::SUCCESS)
+    match turned {
+        None => Ok(ExitCode::SUCCESS),
+        Some(why) => Err(begin_anew(&why)),
+    }
+}
+
+/// Replaces this process by a fresh one; returns only if that failed, with the reason.
+fn begin_anew(why: &str) -> String {
+    use std::os::unix::process::CommandExt;
+    tracing::warn!(why, "beginning anew");
+    match std::env::current_exe() {
+        Ok(own) => {
+            let error = std::process::Command::new(own).args(std::env::args_os().skip(1)).exec();
+            format!("{why}; it could not begin anew: {error}. Start it again")
+        }
+        Err(error) => format!("{why}; it could not begin anew: {error}. Start it again"),
+    }
 }
 
 /// Returns at Ctrl-C or when the service manager says so.

@@ -9,6 +9,7 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::header;
 use axum::http::request::Parts;
 use storage::View;
+use storage::replica::epoch;
 
 use super::problem::Problem;
 use crate::engine::{Caller, Denied, Engine, Question};
@@ -84,16 +85,21 @@ impl Gate {
 
     async fn view(&self, parts: &Parts) -> Result<Arc<View>, Problem> {
         let Some(wanted) = parts.headers.get("medina-min-seq") else { return Ok(self.engine.view()) };
-        let (epoch, seq) = wanted
+        let (asked_epoch, seq) = wanted
             .to_str()
             .ok()
             .and_then(parse_seq)
             .ok_or_else(|| Problem::new(400, "bad_min_seq", "Medina-Min-Seq is epoch.seq, as a write answered it"))?;
         let now = self.engine.view();
-        if epoch > now.position().epoch {
+        if asked_epoch > now.position().epoch {
             return Err(Problem::new(503, "behind", "this node has not reached that epoch").retry_after(1));
         }
+        if epoch::is_lost(&*now, asked_epoch, seq) {
+            return Err(super::stream::timeline_changed(now.position()));
+        }
         match self.engine.view_at(seq, BEHIND_PATIENCE).await {
+            // While it waited, a new leader's history may have come instead.
+            Ok(view) if epoch::is_lost(&*view, asked_epoch, seq) => Err(super::stream::timeline_changed(view.position())),
             Ok(view) => Ok(view),
             Err(reached) => Err(Problem::new(503, "behind", format!("this node has reached {reached}, not {seq}")).retry_after(1)),
         }

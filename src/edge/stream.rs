@@ -8,7 +8,8 @@ use std::time::Duration;
 use axum::response::sse::{Event as Sse, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse as SseResponse};
 use futures_util::Stream;
-use storage::{Direction, Read, View};
+use storage::replica::epoch::is_lost;
+use storage::{Direction, Position, Read, View};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -49,14 +50,20 @@ pub fn start(engine: &Engine, since: Option<(u64, u64)>) -> Result<u64, Problem>
     let view = engine.view();
     let here = view.position();
     let Some((epoch, seq)) = since else { return Ok(here.seq) };
-    if epoch > here.epoch || seq > here.seq {
-        return Err(Problem::new(409, "timeline_changed", format!("this timeline ends at {}.{}", here.epoch, here.seq)));
+    if epoch > here.epoch || seq > here.seq || is_lost(&*view, epoch, seq) {
+        return Err(timeline_changed(here));
     }
     let kept_from = EVENTS_KEPT_FROM.get(&*view, &()).map_or(0, |kept| kept.0);
     if seq + 1 < kept_from {
         return Err(Problem::new(410, "gone", format!("events before {kept_from} are no longer kept; begin there")));
     }
     Ok(seq)
+}
+
+/// What the asker has seen is not in this history: a fail-over or a restore left it behind.
+#[must_use]
+pub fn timeline_changed(here: Position) -> Problem {
+    Problem::new(409, "timeline_changed", format!("this timeline ends at {}.{}, and what was asked for is not on it", here.epoch, here.seq))
 }
 
 /// `Last-Event-ID` or `?since=`: `epoch.seq`, or a bare sequence number of this epoch.

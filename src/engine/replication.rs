@@ -27,6 +27,12 @@ impl Engine {
         self.0.leading.load(Ordering::Acquire)
     }
 
+    /// Whether commands are taken here.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.not_leading().is_none()
+    }
+
     /// Acknowledgements.
     #[must_use]
     pub fn acks(&self) -> &Arc<Acks> {

@@ -332,8 +332,8 @@ impl Store {
         !self.folding && self.recent_bytes >= self.options.fold_bytes
     }
 
-    /// Begins a fold of everything published so far; `None` if one runs, a batch is open, there is nothing to fold, or the disk has no room for it. What is not published may yet be
-    /// taken back by a new leader, so it stays out of the state file.
+    /// Begins a fold of everything published so far; `None` if one runs, a batch is open, there is nothing to fold, or the disk has no room for it. What is
+    /// not published may yet be taken back by a new leader, so it stays out of the state file.
     pub fn fold_job(&mut self) -> Option<FoldJob> {
         if self.folding || self.batch.count > 0 || !self.has_room_to_fold() {
             return None;

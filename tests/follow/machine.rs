@@ -1,0 +1,140 @@
+//! A real process with a folder, a port and a part in a replicated city.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::Client;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_medina");
+/// Whatever is waited for comes sooner, or it never does.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub struct Machine {
+    pub name: &'static str,
+    pub data: PathBuf,
+    pub base: String,
+    pub namespace: Option<String>,
+    config: PathBuf,
+    child: Option<Child>,
+    http: Client,
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+/// Where a machine is on the network.
+#[derive(Clone)]
+pub struct Place {
+    pub listen: String,
+    /// How clients reach it.
+    pub base: String,
+    /// How the other machine reaches it.
+    pub url: String,
+    /// The network namespace that it runs in.
+    pub namespace: Option<String>,
+}
+
+impl Place {
+    pub fn loopback() -> Self {
+        let listen = format!("127.0.0.1:{}", free_port());
+        let base = format!("http://{listen}");
+        Self { listen, url: base.clone(), base, namespace: None }
+    }
+}
+
+impl Machine {
+    /// Two machines that know each other: `a` leads, `b` follows.
+    pub fn pair(folder: &Path, ack: &str) -> (Self, Self) {
+        Self::pair_at(folder, ack, [Place::loopback(), Place::loopback()])
+    }
+
+    pub fn pair_at(folder: &Path, ack: &str, [a, b]: [Place; 2]) -> (Self, Self) {
+        medina::crypto::install();
+        std::fs::write(folder.join("token"), "a-secret-of-all-nodes").expect("written");
+        let follows = format!("role = \"follower\"\nkeys = {:?}\nleader = {:?}\n", folder.join("a/keys"), a.url);
+        let first = Self::new(folder, ("a", &a), ("b", &b.url), ack, "role = \"leader\"\n");
+        (first, Self::new(folder, ("b", &b), ("a", &a.url), ack, &follows))
+    }
+
+    fn new(folder: &Path, (name, place): (&'static str, &Place), (other, its_url): (&str, &str), ack: &str, more: &str) -> Self {
+        let (data, config) = (folder.join(name), folder.join(format!("{name}.toml")));
+        let (token, listen) = (folder.join("token"), &place.listen);
+        let text = format!(
+            "data = {data:?}\nlisten = {listen:?}\nsandbox = true\n[replication]\ntoken_file = {token:?}\nnode = {name:?}\n\
+             peers = [{its_url:?}]\nack = {ack:?}\nack_timeout_ms = 1000\nfollower = {other:?}\n{more}"
+        );
+        std::fs::write(&config, text).expect("written");
+        let http = Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().expect("a client");
+        Self { name, data, base: place.base.clone(), namespace: place.namespace.clone(), config, child: None, http }
+    }
+
+    pub fn start(&mut self) {
+        let log = std::env::var("MEDINA_LOG").unwrap_or_else(|_| "error".to_owned());
+        let mut command = Command::new(if self.namespace.is_some() { "ip" } else { BINARY });
+        if let Some(namespace) = &self.namespace {
+            command.args(["netns", "exec", namespace, BINARY]);
+        }
+        command.args(["serve", "--force-public-sandbox", "--config"]).arg(&self.config);
+        command.env("MEDINA_LOG", log).stdin(Stdio::null()).stdout(Stdio::null());
+        self.child = Some(command.spawn().expect("it starts"));
+    }
+
+    /// The power is gone.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().expect("killed");
+        child.wait().expect("it ends");
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        let output = Command::new(BINARY).args(arguments).arg("--data").arg(&self.data).env("MEDINA_LOG", "error").output();
+        output.expect("it runs")
+    }
+
+    /// The text and status of a path; `None` while nobody answers.
+    pub async fn get(&self, path: &str) -> Option<(u16, String)> {
+        let answer = self.http.get(format!("{}{path}", self.base)).send().await.ok()?;
+        Some((answer.status().as_u16(), answer.text().await.ok()?))
+    }
+
+    pub async fn until(&self, what: &str, path: &str, is: impl Fn(u16, &str) -> bool) {
+        let begun = Instant::now();
+        let mut last = None;
+        while begun.elapsed() < PATIENCE {
+            last = self.get(path).await;
+            if last.as_ref().is_some_and(|(status, text)| is(*status, text)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        panic!("{}: never {what}: {last:?}", self.name);
+    }
+
+    pub async fn until_alive(&self) {
+        self.until("alive", "/healthz", |status, _| status == 200).await;
+    }
+
+    pub async fn until_ready(&self) {
+        self.until("ready", "/readyz", |status, _| status == 200).await;
+    }
+
+    /// The files of what this machine gave up.
+    pub fn set_aside(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.data.join("set-aside")) else { return Vec::new() };
+        let files = entries.filter_map(Result::ok).map(|entry| entry.path());
+        files.filter(|path| path.extension().is_some_and(|ending| ending == "jsonl")).collect()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
