@@ -12,6 +12,7 @@ pub mod sizes;
 pub mod tables;
 mod tail;
 pub mod topics;
+pub mod upgrade;
 pub mod wiring;
 
 pub use sizes::Sizes;
@@ -31,6 +32,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::city::dispatch::policy::Choice;
 use crate::city::dispatch::{Desk, Dispatcher};
+use crate::city::history::{self, HistoryConfig};
 use crate::city::media::shelf::Shelf;
 use crate::city::search::Search;
 use crate::city::tracking::Tracking;
@@ -72,6 +74,7 @@ pub struct AppOptions {
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
     pub backup: BackupConfig,
+    pub history: HistoryConfig,
     pub sizes: Sizes,
     /// The published ledger's name; made from its key if `None`.
     pub ledger_origin: Option<String>,
@@ -94,6 +97,7 @@ impl Default for AppOptions {
             tls: None,
             metrics_public: false,
             backup: BackupConfig::default(),
+            history: HistoryConfig::default(),
             sizes: Sizes::default(),
             ledger_origin: None,
             replication: None,
@@ -134,6 +138,8 @@ pub enum StartError {
     Admin(String),
     #[error("[backup]: {0}")]
     Backup(String),
+    #[error("{0}")]
+    Upgrade(String),
     #[error("{0}")]
     Replication(String),
     #[error("this folder cannot follow the leader: {0}")]
@@ -199,7 +205,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     let provider = options.travel;
     let travel = tokio::task::spawn_blocking(move || Travel::open(provider)).await;
     tracking.travels_by(travel.map_err(|error| StartError::Io("travel times", std::io::Error::other(error)))??);
-    let engine = open_engine(&data, options.sandbox, options.sizes, &people, begins)?;
+    let engine = open_engine(&data, options.sandbox, options.sizes, options.history, &people, begins)?;
     let behind_ms = engine.view().position().time.ms_since(engine.clock().machine_now());
     if !options.sandbox && behind_ms > CLOCK_BEHIND_MS_MAX {
         return Err(StartError::ClockBehind(behind_ms / 1000));
@@ -208,6 +214,9 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     let leads = !begins.following;
     if let Some(node) = node.as_ref().filter(|_| leads) {
         replicated::may_lead(node, &engine).await?;
+    }
+    if leads {
+        upgrade::upgrade(&engine, upgrade::MIGRATIONS, first_a_snapshot(&engine, &data)).await.map_err(StartError::Upgrade)?;
     }
     let publisher = publish_ledger(&engine, &data, options.ledger_origin.as_deref(), leads).await?;
     let mut providers = Vec::new();
@@ -249,6 +258,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     topics::tell_positions(&hub, &tracking, &engine);
     let dispatch = wiring::dispatch_services(&tracking, &desk, &hub);
 
+    tokio::spawn(history::run(engine.downgrade(), options.history));
     let backup = Backup::start(&engine, data.clone(), options.backup, Arc::new(inspection::sentences)).map_err(StartError::Backup)?;
 
     let (stop, stopping) = watch::channel(false);
@@ -291,16 +301,31 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     Ok(App { engine, address, is_tls, admin, search, traffic, stop, server, sandbox, backup, node, data, _temporary: temporary })
 }
 
-fn open_engine(data: &Path, sandbox: bool, sizes: Sizes, people: &People, begins: Begins) -> Result<Engine, StartError> {
+fn open_engine(
+    data: &Path,
+    sandbox: bool,
+    sizes: Sizes,
+    history: HistoryConfig,
+    people: &People,
+    begins: Begins,
+) -> Result<Engine, StartError> {
     let mut seed = [0; 32];
     aws_lc_rs::rand::fill(&mut seed)
         .map_err(|_| StartError::Io("the operating system's randomness", std::io::Error::other("not available")))?;
     let answers = Arc::new(PersonAnswers);
     let Begins { following, open_epoch, acks } = begins;
     let options = EngineOptions::new(sizes.options(seed), Arc::new(MachineClock), sandbox);
-    let options = EngineOptions { leading: false, answers, following, open_epoch, acks, ..options };
+    let events_kept_ms = history.events_kept_ms();
+    let options = EngineOptions { leading: false, answers, events_kept_ms, following, open_epoch, acks, ..options };
     let wiring = wiring::wire();
     Ok(Engine::start(Arc::new(RealDisk), &data.join("state"), options, wiring, people.policies.clone())?)
+}
+
+/// What is changed in the whole state can be undone.
+async fn first_a_snapshot(engine: &Engine, data: &Path) -> Result<(), String> {
+    let (view, data, mode) = (engine.view(), data.to_owned(), if engine.is_sandbox() { "sandbox" } else { "live" });
+    let taken = tokio::task::spawn_blocking(move || ops::backup::take::take(&view, &data, mode));
+    taken.await.map_err(|error| error.to_string())?.map(drop)
 }
 
 /// Numbers the transfers of an older folder, opens the published ledger and follows the engine with it.

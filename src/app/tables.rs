@@ -4,11 +4,13 @@ use storage::integrity::AnyTable;
 use storage::ledger::model::{LEAF_COUNT, LEAVES};
 use storage::ledger::{ACCOUNTS, TRANSFERS};
 use storage::replica::epoch::EPOCHS;
+use storage::upgrade::STATE_FORMAT;
 
 use crate::city::catalog::model::{ITEMS, MERCHANTS};
 use crate::city::cities::model::{CITIES, SETTINGS};
 use crate::city::couriers::model::{COURIERS, PRESENCES};
 use crate::city::dispatch::model::{DECISIONS, JOBS, OFFERS};
+use crate::city::history::THINNED;
 use crate::city::media::model::MEDIA;
 use crate::city::tracking::track::TRACKS;
 use crate::engine::attention::ATTENTION;
@@ -33,6 +35,7 @@ use crate::trade::quotes::model::QUOTES;
 /// All tables of the product.
 pub static TABLES: &[&dyn AnyTable] = &[
     &EPOCHS,
+    &STATE_FORMAT,
     &ACCOUNTS,
     &TRANSFERS,
     &LEAVES,
@@ -67,6 +70,7 @@ pub static TABLES: &[&dyn AnyTable] = &[
     &OFFERS,
     &DECISIONS,
     &TRACKS,
+    &THINNED,
     &ORDERS,
     &ORDER_EVENTS,
     &ORDER_NUMBERS,

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::app::Sizes;
 use crate::city::dispatch::policy::Choice;
 use crate::city::travel::{MAP_FILE, Provider};
+use crate::city::history::HistoryConfig;
 use crate::engine::{Ack, AckOptions};
 use crate::ops::backup::BackupConfig;
 use crate::replication::{ReplicationOptions, Role};
@@ -27,6 +28,7 @@ pub struct Config {
     /// How couriers are chosen.
     pub policy: Choice,
     pub backup: BackupConfig,
+    pub history: HistoryConfig,
     pub storage: Sizes,
     pub ledger: Option<Ledger>,
     pub replication: Option<Replication>,

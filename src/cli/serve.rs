@@ -55,6 +55,7 @@ pub fn options(args: &ServeArgs) -> Result<AppOptions, String> {
         tls: config.tls.map(|tls| TlsFiles { certificate: tls.certificate, key: tls.key }),
         metrics_public: config.metrics_public,
         backup: config.backup,
+        history: config.history,
         sizes: config.storage,
         ledger_origin: config.ledger.and_then(|ledger| ledger.origin),
         replication: config.replication.map(super::config::Replication::options),

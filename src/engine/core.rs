@@ -20,8 +20,8 @@ use super::wiring::Wiring;
 
 /// One command may set off this many events, reactions' included.
 pub const EVENTS_MAX: usize = 256;
-/// Events are kept for a week.
-const EVENTS_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
+/// Events are kept for a week if nothing else is said.
+pub const EVENTS_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// A sweep removes at most this many rows a command.
 const SWEEP_MAX: usize = 1_000;
 
@@ -31,6 +31,7 @@ pub struct Core {
     wiring: Arc<Wiring>,
     authorize: Arc<dyn Authorize>,
     answers: Arc<dyn SealAnswers>,
+    events_kept_ms: i64,
     /// When the next timer or pending transfer is due; looked up again only after a command that touched them.
     next_due: Option<Timestamp>,
 }
@@ -49,13 +50,19 @@ impl Core {
     /// A core over an open store.
     pub fn new(store: Store, wiring: Arc<Wiring>, authorize: Arc<dyn Authorize>) -> Self {
         let next_due = due(&store);
-        Self { store, wiring, authorize, answers: Arc::new(Unsealed), next_due }
+        Self { store, wiring, authorize, answers: Arc::new(Unsealed), events_kept_ms: EVENTS_KEPT_MS, next_due }
     }
 
     /// With kept answers sealed.
     #[must_use]
     pub fn sealing(self, answers: Arc<dyn SealAnswers>) -> Self {
         Self { answers, ..self }
+    }
+
+    /// With events kept for so long.
+    #[must_use]
+    pub fn keeping_events_for(self, events_kept_ms: i64) -> Self {
+        Self { events_kept_ms, ..self }
     }
 
     /// Runs one command in the open batch.
@@ -273,7 +280,7 @@ impl Core {
 
     /// Forgets events whose time is over; at most a thousand rows, whole commands. Returns whether there may be more.
     pub fn sweep_events(&mut self, now: Timestamp) -> bool {
-        let oldest = now.plus_ms(-EVENTS_KEPT_MS);
+        let oldest = now.plus_ms(-self.events_kept_ms);
         let old: Vec<(u64, u32)> =
             EVENTS.scan(self.store.head()).take_while(|(_, event)| event.at < oldest).take(SWEEP_MAX).map(|(key, _)| key).collect();
         let Some(&(last, _)) = old.last() else { return false };
@@ -284,6 +291,9 @@ impl Core {
             EVENTS_KEPT_FROM.put(tx, &(), &KeptFrom(last + 1));
             Ok(())
         });
+        if swept.is_ok() {
+            tracing::info!(events = old.len(), below = last + 1, "old events were dropped");
+        }
         swept.is_ok() && old.len() == SWEEP_MAX
     }
 

@@ -16,7 +16,7 @@ use super::acks::{AckOptions, Acks, Committed};
 use super::background::Background;
 use super::caller::Caller;
 use super::clock::{EngineClock, TEST_CLOCK};
-use super::core::{Core, Ran};
+use super::core::{Core, EVENTS_KEPT_MS, Ran};
 use super::decision::{Authorize, Denied, Question};
 use super::fault::{Fault, WriteError};
 use super::follow::{self, Feed};
@@ -34,6 +34,8 @@ pub struct EngineOptions {
     pub sandbox: bool,
     /// How kept answers are sealed.
     pub answers: Arc<dyn SealAnswers>,
+    /// How long the streams' events are kept.
+    pub events_kept_ms: i64,
     /// Whether timers fire from the first moment. If not, they wait for [`Engine::lead`].
     pub leading: bool,
     /// Whether this node takes a leader's records, and no commands.
@@ -63,6 +65,7 @@ impl EngineOptions {
             clock,
             sandbox,
             answers: Arc::new(Unsealed),
+            events_kept_ms: EVENTS_KEPT_MS,
             leading: true,
             following: false,
             open_epoch: None,
@@ -160,7 +163,8 @@ impl Engine {
             full: full.clone(),
         };
         let following = options.following;
-        let core = Core::new(store, Arc::new(wiring), authorize.clone()).sealing(options.answers);
+        let core =
+            Core::new(store, Arc::new(wiring), authorize.clone()).sealing(options.answers).keeping_events_for(options.events_kept_ms);
         let thread = std::thread::Builder::new()
             .name("medina-writer".to_owned())
             .spawn(move || {

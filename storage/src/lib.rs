@@ -21,6 +21,7 @@ pub mod snapshot;
 pub mod store;
 pub mod table;
 pub mod txn;
+pub mod upgrade;
 pub mod view;
 
 mod base;

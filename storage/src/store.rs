@@ -25,6 +25,7 @@ use crate::disk::planted::{self, Bug};
 use crate::log::{Log, LogConfig, LogError, Position, Spare};
 use crate::random::Random;
 use crate::txn::Txn;
+use crate::upgrade;
 use crate::view::{Layer, View};
 use crate::{Change, Key};
 
@@ -78,6 +79,11 @@ impl Options {
 pub enum OpenError {
     #[error("another process uses this data folder ({0}); one folder serves one process")]
     Locked(PathBuf),
+    #[error(
+        "the state was migrated to format {found} by release {release}, and this program knows up to {known}: start that release or a newer one, or restore \
+         the snapshot that it took before it migrated"
+    )]
+    NewerState { found: u32, known: u32, release: String },
     #[error("{0} holds an unfinished restore: run `medina restore` again into an empty folder")]
     Unfinished(PathBuf),
     #[error(transparent)]
@@ -194,6 +200,10 @@ impl Store {
             Ok(())
         })?;
         let head = View { recent, folding: Layer::new(), base: base.snapshot()?, position: reached };
+        let format = upgrade::format_of(&head);
+        if format.format > upgrade::KNOWN {
+            return Err(OpenError::NewerState { found: format.format, known: upgrade::KNOWN, release: format.release });
+        }
         Ok(Self {
             disk,
             dir: dir.to_owned(),
