@@ -288,7 +288,7 @@ fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
     let Parts { people, tracking, search, providers, connector, dispatcher, dispatch, hub, shelf, metrics_public, stopping, node } = parts;
     let mut ops = overview::ops(engine, &search, &dispatcher, &hub, metrics_public);
     if let Some(node) = &node {
-        overview::replicated(&mut ops, engine, node);
+        overview::replicated(&mut ops, engine, node, &people.keyring);
     }
     let mut api = OpenApiRouter::new()
         .merge(people::http::routes(people.clone()))
