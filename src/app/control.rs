@@ -165,7 +165,7 @@ async fn answer(stream: UnixStream, served: Served) {
     let mut promoted = None;
     let said = match serde_json::from_str::<Ask>(&line) {
         Ok(Ask::Promote { lose_tail }) => {
-            let done = promote(&engine, node.as_deref(), lose_tail).await;
+            let done = promote(&engine, &people, node.as_deref(), lose_tail).await;
             promoted = done.is_ok().then_some(node).flatten();
             done
         }
@@ -198,7 +198,9 @@ async fn answer(stream: UnixStream, served: Served) {
 
 const ALONE: &str = "this server takes no part in replication";
 
-async fn promote(engine: &Engine, node: Option<&Node>, lose_tail: bool) -> Result<Value, String> {
+async fn promote(engine: &Engine, people: &People, node: Option<&Node>, lose_tail: bool) -> Result<Value, String> {
+    // A leader without its people's keys would not start.
+    people.keyring.check(&*engine.view())?;
     let position = engine.view().position();
     let epoch = node.ok_or(ALONE)?.promote(position.epoch, lose_tail).await?;
     Ok(json!({ "epoch": epoch, "after": position.seq }))

@@ -379,7 +379,7 @@ fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
     } = parts;
     let mut ops = overview::ops(engine, &search, &dispatcher, &hub, &backup, &publisher, metrics_public);
     if let Some(node) = &node {
-        overview::replicated(&mut ops, engine, node);
+        overview::replicated(&mut ops, engine, node, &people.keyring);
     }
     let mut api = OpenApiRouter::new()
         .merge(people::http::routes(people.clone()))

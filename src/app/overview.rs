@@ -15,6 +15,7 @@ use crate::engine::Engine;
 use crate::money::transparency::Publisher;
 use crate::ops::backup::Backup;
 use crate::ops::{Figures, Ops, Readiness, Section};
+use crate::people::keyring::Keyring;
 use crate::replication::{Node, watch};
 use crate::trade::orders::record::ORDERS;
 
@@ -99,7 +100,7 @@ pub(super) fn ops(
 }
 
 /// What replication adds.
-pub(super) fn replicated(ops: &mut Ops, engine: &Engine, node: &Arc<Node>) {
+pub(super) fn replicated(ops: &mut Ops, engine: &Engine, node: &Arc<Node>, keyring: &Arc<Keyring>) {
     let section: Section = {
         let (node, engine) = (node.clone(), engine.downgrade());
         Arc::new(move |_: &View| engine.upgrade().map_or(json!(null), |engine| watch::section(&node, &engine)))
@@ -109,6 +110,9 @@ pub(super) fn replicated(ops: &mut Ops, engine: &Engine, node: &Arc<Node>) {
         let node = node.clone();
         let connected: Readiness =
             Arc::new(move || if node.lag.borrow().connected { Ok(()) } else { Err("no leader is being followed".to_owned()) });
-        ops.readiness.push(("replication", connected));
+        // The keys do not travel with the log: a copy that has grown too old is noticed here, not at the fail-over.
+        let (keyring, engine) = (keyring.clone(), engine.downgrade());
+        let readable: Readiness = Arc::new(move || engine.upgrade().map_or(Ok(()), |engine| keyring.check(&*engine.view())));
+        ops.readiness.extend([("replication", connected), ("keys", readable)]);
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 
 use super::{StartError, tail};
 use crate::edge::Problem;
-use crate::engine::{Ack, AckOptions, Engine};
+use crate::engine::{Ack, AckOptions, Engine, Fault};
 use crate::replication::rejoin::Rejoin;
 use crate::replication::role::Part;
 use crate::replication::source::Source;
@@ -142,9 +143,18 @@ async fn open_the_gate(node: Arc<Node>, engine: Engine) {
     } else if reached.await.is_err() {
         return;
     }
-    if let Err(fault) = engine.lead().await {
-        tracing::error!(%fault, "this node does not lead");
-        return;
+    loop {
+        match engine.lead().await {
+            Ok(()) => break,
+            // The appliance's own first commands may have waited too long already; the writer has yet to hear of the acknowledgement.
+            Err(Fault::NoFollower | Fault::Unacknowledged | Fault::Overloaded { .. }) => {
+                tokio::time::sleep(Duration::from_millis(20)).await
+            }
+            Err(fault) => {
+                tracing::error!(%fault, "this node does not lead");
+                return;
+            }
+        }
     }
     tracing::info!(seq = recovered, "the follower has everything that was recovered: serving");
     node.serving.send_replace(true);

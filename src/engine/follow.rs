@@ -47,7 +47,7 @@ pub(super) fn run(mut core: Core, feed: &Receiver<Feed>, shared: &Shared) {
             match done {
                 Ok(()) => drop(applied.send(Ok(position))),
                 Err(ApplyError::Refused { seq, why }) => {
-                    drop(applied.send(Err(format!("the record at {seq} does not continue this node's history: {why}"))))
+                    drop(applied.send(Err(format!("the record at {seq} does not continue this node's history: {why}"))));
                 }
                 Err(ApplyError::Fatal(fatal)) => return (shared.on_fatal)(&fatal.to_string()),
             }

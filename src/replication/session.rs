@@ -62,7 +62,7 @@ impl Sessions {
         let session = all.get_mut(&id)?;
         session.acknowledged = session.acknowledged.max(seq);
         let done = session.sent.partition_point(|(sent, _)| *sent <= seq);
-        if let Some((_, bytes)) = session.sent.drain(..done).last() {
+        if let Some((_, bytes)) = session.sent.drain(..done).next_back() {
             session.acknowledged_bytes = bytes;
         }
         Some(session.node.clone())

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
@@ -193,54 +193,64 @@ fn send(source: &Source, from: &From, session: u64, mut reader: LogReader, to: &
     let runtime = tokio::runtime::Handle::current();
     let mut bound = source.bound(&from.node);
     let mut stop = source.stop.clone();
-    let mut sent_bytes = 0;
+    let (mut sent_bytes, mut beat_at) = (0, Instant::now());
     loop {
+        if !source.leads() || !source.sessions.is_open(session) {
+            return "this node does not lead, or another stream took its place";
+        }
+        // By the clock, also under load: the follower must know what the leader promises before its acknowledgements count.
+        if beat_at <= Instant::now() {
+            let mut beat = Vec::new();
+            wire::put_heartbeat(&source.heartbeat(sent_bytes), &mut beat);
+            // A follower that reads nothing is behind, not gone: its chunks are bounded, and a beat is not worth waiting for.
+            if let Err(mpsc::error::TrySendError::Closed(_)) = to.try_send(Ok(beat.into())) {
+                return "the follower went away";
+            }
+            beat_at = Instant::now() + HEARTBEAT_EVERY;
+        }
         let head = *bound.borrow_and_update();
         reader.until(head.seq);
-        loop {
-            let mut chunk = Vec::new();
-            while chunk.len() < CHUNK_BYTES {
-                match reader.next() {
-                    // A batch that ends behind the bound is not published yet.
-                    Ok(Some(record)) if record.last_seq() <= head.seq => wire::put_record(&record, &mut chunk),
-                    Ok(_) => break,
-                    Err(error) => {
-                        tracing::warn!(%error, node = from.node, "the log cannot be sent any further");
-                        return "the log could not be read";
-                    }
+        while beat_at > Instant::now() {
+            let chunk = match chunk(&mut reader) {
+                Ok(chunk) if chunk.is_empty() => break,
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    tracing::warn!(%error, node = from.node, "the log cannot be sent any further");
+                    return "the log could not be read";
                 }
-            }
-            if chunk.is_empty() {
-                break;
-            }
+            };
             sent_bytes = source.sessions.sent(session, reader.position().seq, chunk.len() as u64);
             if to.blocking_send(Ok(chunk.into())).is_err() {
                 return "the follower went away";
             }
         }
         source.sessions.show(source.engine.synced().borrow().seq);
-        let waited = runtime.block_on(async {
+        if reader.position().seq < head.seq {
+            continue;
+        }
+        let patience = beat_at.saturating_duration_since(Instant::now());
+        let goes_on = runtime.block_on(async {
             tokio::select! {
-                waited = tokio::time::timeout(HEARTBEAT_EVERY, bound.changed()) => waited.map(|changed| changed.is_ok()),
-                () = crate::edge::server::stopped(&mut stop) => Ok(false),
+                // Whether something came or the time ran out: look again, unless the engine is gone.
+                waited = tokio::time::timeout(patience, bound.changed()) => !matches!(waited, Ok(Err(_))),
+                () = crate::edge::server::stopped(&mut stop) => false,
             }
         });
-        match waited {
-            Ok(true) => (),
-            Ok(false) => return "this node stops",
-            Err(_) if !source.leads() || !source.sessions.is_open(session) => {
-                return "this node does not lead, or another stream took its place";
-            }
-            Err(_) => {
-                let mut beat = Vec::new();
-                wire::put_heartbeat(&source.heartbeat(sent_bytes), &mut beat);
-                // A follower that reads nothing is behind, not gone: its chunks are bounded, and a beat is not worth waiting for.
-                if let Err(mpsc::error::TrySendError::Closed(_)) = to.try_send(Ok(beat.into())) {
-                    return "the follower went away";
-                }
-            }
+        if !goes_on {
+            return "this node stops";
         }
     }
+}
+
+/// The next records up to the reader's bound, as frames.
+fn chunk(reader: &mut LogReader) -> Result<Vec<u8>, LogError> {
+    let mut chunk = Vec::new();
+    while chunk.len() < CHUNK_BYTES
+        && let Some(record) = reader.next()?
+    {
+        wire::put_record(&record, &mut chunk);
+    }
+    Ok(chunk)
 }
 
 async fn acknowledge(State(source): State<Source>, Json(said): Json<Acknowledgement>) -> Result<StatusCode, Problem> {

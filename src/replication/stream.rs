@@ -118,6 +118,11 @@ async fn follow(node: &Arc<Node>, engine: &Engine, leader: &str, epoch: u64) -> 
                 Frame::Heartbeat(heartbeat) => beat = Some(heartbeat),
             }
         }
+        if let Some(beat) = beat {
+            heard(node, engine, &beat, (&mut level_at, received));
+            // Also when nothing came: the leader sees that this node lives.
+            applied.send_modify(|_| ());
+        }
         while !records.is_empty() {
             let rest = records.split_off(records.len().min(RECORDS_MAX));
             let position = engine.apply(std::mem::replace(&mut records, rest)).await?;
@@ -126,11 +131,6 @@ async fn follow(node: &Arc<Node>, engine: &Engine, leader: &str, epoch: u64) -> 
                 Ended::Turn("the leader's log does not continue this node's")
             })?;
             applied.send_replace(said(position.seq));
-        }
-        if let Some(beat) = beat {
-            heard(node, engine, &beat, (&mut level_at, received));
-            // Also when nothing came: the leader sees that this node lives.
-            applied.send_modify(|_| ());
         }
     }
 }

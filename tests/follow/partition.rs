@@ -68,7 +68,9 @@ impl Network {
 impl Drop for Network {
     fn drop(&mut self) {
         // With a namespace go its ends of the cables, and with one end the other.
-        self.names.iter().for_each(|name| drop(ip(&format!("netns del {name}"))));
+        for name in &self.names {
+            ip(&format!("netns del {name}"));
+        }
     }
 }
 
