@@ -160,6 +160,19 @@ impl<K: KeyPart + 'static, V: Row + 'static> Table<K, V> {
         txn.set_raw(&raw, Some(row.to_bytes().into()));
     }
 
+    /// Writes a row under a key that the caller has found to have none: the same as [`Table::put`] without the look at what was there.
+    pub fn put_new(&self, txn: &mut Txn<'_>, key: &K, row: &V) {
+        let raw = self.raw_key(key);
+        debug_assert!(txn.get_raw(&raw).is_none(), "there is a row already: its index entries would stay");
+        if !self.indexes.is_empty() {
+            let primary: Value = key.to_key().into();
+            for entry in self.indexes.iter().flat_map(|index| index.entries(key, row)) {
+                txn.set_raw(&entry, Some(primary.clone()));
+            }
+        }
+        txn.set_raw(&raw, Some(row.to_bytes().into()));
+    }
+
     /// Removes the row and its index entries; the row that was there.
     pub fn delete(&self, txn: &mut Txn<'_>, key: &K) -> Option<V> {
         let raw = self.raw_key(key);

@@ -157,6 +157,27 @@ proptest! {
     }
 }
 
+/// The id of an expiry follows from its pending transfer's: whoever posts something else under it first must not lose it.
+#[test]
+fn an_expiry_overwrites_nothing() {
+    let mut store = books();
+    let [(a, _), (b, _), ..] = accounts()[..] else { unreachable!("there are five accounts") };
+    let step = |id, kind| Step { id, debit: a, credit: b, amount: 100, kind, code: 1, subject: 0 };
+    let pending = TransferId::from_u128(1);
+    let digest = blake3::derive_key("medina ledger expiry 1", &pending.as_u128().to_be_bytes());
+    let squatter = TransferId::from_u128(u128::from_be_bytes(digest[..16].try_into().expect("16 of 32 bytes")));
+    run(&mut store, |txn| {
+        let hold = TransferKind::Pending { expires_at: Some(Timestamp::from_millis(2_000)) };
+        assert_eq!(post(txn, &step(pending, hold)), Ok(Posted::New));
+        assert_eq!(post(txn, &step(squatter, TransferKind::Single)), Ok(Posted::New));
+    });
+    store.commit().expect("the disk is healthy");
+    store.begin(Timestamp::from_millis(2_000));
+    assert_eq!(run(&mut store, |txn| expire_due(txn, 10)), 1);
+    assert_eq!(TRANSFERS.get(store.head(), &squatter).expect("it was posted").kind, TransferKind::Single);
+    assert_eq!((TRANSFERS.scan(store.head()).count(), audit(store.head()).is_clean()), (3, true));
+}
+
 #[test]
 fn two_phases_end_once() {
     let mut store = books();

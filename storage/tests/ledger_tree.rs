@@ -168,7 +168,7 @@ proptest! {
     /// Whatever the sizes: our roots and proofs are what the other implementation computes and accepts from our tiles, ours accepts its proofs, and neither
     /// accepts them for anything else.
     #[test]
-    fn proofs_hold_before_strangers(size in prop_oneof![1_u64..600, 65_000_u64..66_500], old: u64, leaf: u64, bit in 0_usize..256, which: usize) {
+    fn proofs_hold_before_strangers(size in prop_oneof![7 => 1_u64..600, 1 => 65_000_u64..66_500], old: u64, leaf: u64, bit in 0_usize..256, which: usize) {
         let (old, leaf) = (1 + old % size, leaf % size);
         let leaves = leaves(size);
         let rows = Rows::of(&leaves);
@@ -201,16 +201,16 @@ proptest! {
         let turn = |mut hash: NodeHash| { hash[bit / 8] ^= 1 << (bit % 8); hash };
         prop_assert!(!verify_consistency(&grown, old, &turn(was), size, &is));
         prop_assert!(!verify_consistency(&grown, old, &was, size, &turn(is)));
-        for path in [&path, &grown] {
+        let is_in = |path: &[NodeHash]| verify_inclusion(path, leaf, &hash, size, &is);
+        let only_grew = |path: &[NodeHash]| verify_consistency(path, old, &was, size, &is);
+        for (path, accepts) in [(&path, &is_in as &dyn Fn(&[NodeHash]) -> bool), (&grown, &only_grew)] {
             if !path.is_empty() {
                 let mut forged = path.clone();
                 let at = which % forged.len();
                 forged[at] = turn(forged[at]);
-                prop_assert!(!verify_inclusion(&forged, leaf, &hash, size, &is));
-                prop_assert!(!verify_consistency(&forged, old, &was, size, &is));
-                forged = path[1..].to_vec();
-                prop_assert!(!verify_inclusion(&forged, leaf, &hash, size, &is));
-                prop_assert!(!verify_consistency(&forged, old, &was, size, &is));
+                prop_assert!(!accepts(&forged));
+                prop_assert!(!accepts(&path[1..]) && !accepts(&path[..path.len() - 1]));
+                prop_assert!(!accepts(&[&path[..], &path[..1]].concat()));
             }
         }
     }

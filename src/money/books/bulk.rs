@@ -258,15 +258,19 @@ fn post_part(tx: &mut Tx<'_, '_>, part: &[Asked]) -> Result<Vec<&'static str>, P
     tx.authorize(&Question::new("ledger.post", Resource::new("Ledger", "ledger")))?;
     let mut results = Vec::with_capacity(part.len());
     for chain in part.chunk_by(|one, _| one.linked) {
-        let before = (tx.savepoint(), results.len());
+        // A transfer alone that is refused leaves nothing to take back (an account that was opened for it may stay, empty).
+        let before = (chain.len() > 1).then(|| tx.savepoint());
+        let first = results.len();
         for asked in chain {
             match post(tx, asked) {
                 Ok(Posted::New) => results.push(CREATED),
                 Ok(Posted::Already) => results.push(EXISTS),
                 Err(refusal) => {
-                    let place = results.len() - before.1;
-                    tx.rollback(before.0);
-                    results.truncate(before.1);
+                    let place = results.len() - first;
+                    if let Some(before) = before {
+                        tx.rollback(before);
+                    }
+                    results.truncate(first);
                     results.extend((0..chain.len()).map(|at| if at == place { word(refusal) } else { NOT_ALONE }));
                     break;
                 }

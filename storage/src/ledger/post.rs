@@ -112,11 +112,16 @@ pub fn expire_due(txn: &mut Txn<'_>, limit: usize) -> usize {
         .take(limit)
         .collect();
     for (pending, held) in &due {
+        // Whoever makes ids could have made this one before: nothing that is written is ever overwritten.
+        let mut id = expiry_id(*pending);
+        while TRANSFERS.has(txn, &id) {
+            id = expiry_id(id);
+        }
         let pair = Pair::load(txn, held.debit, held.credit).expect("a pending transfer's accounts exist: they are never deleted");
         pair.released(held.amount).store(txn);
         TRANSFERS.put(txn, pending, &Transfer { outcome: Some(Outcome::Expired), ..*held });
         let step = Step {
-            id: expiry_id(*pending),
+            id,
             debit: held.debit,
             credit: held.credit,
             amount: held.amount,
@@ -168,7 +173,8 @@ fn write(txn: &mut Txn<'_>, step: &Step, at: Timestamp) {
     let outcome = matches!(step.kind, TransferKind::Pending { .. }).then_some(Outcome::Open);
     let Step { id, debit, credit, amount, kind, code, subject } = *step;
     let leaf = Some(next_leaf(txn, id));
-    TRANSFERS.put(txn, &id, &Transfer { debit, credit, amount, kind, code, subject, at, outcome, leaf });
+    // Whoever comes here has looked that there is no such transfer.
+    TRANSFERS.put_new(txn, &id, &Transfer { debit, credit, amount, kind, code, subject, at, outcome, leaf });
 }
 
 fn open_pending(txn: &Txn<'_>, pending: TransferId, step: &Step) -> Result<Transfer, Refusal> {
