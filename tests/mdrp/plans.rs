@@ -90,12 +90,13 @@ proptest! {
         prop_assert_eq!(decide(&town, &WEIGHTS), round);
     }
 
-    /// An order that a free courier can bring, and that is ready, does not wait.
+    /// An order that somebody who has no other plans can bring, and that is ready, is planned.
     #[test]
     fn nobody_stands_idle_beside_what_is_ready(facts in facts()) {
         let town = town(&facts);
         let round = decide(&town, &Weights { pay: 0, ..WEIGHTS });
-        let idle = |hand: usize| town.hands[hand].sent_to.is_none() && town.hands[hand].free_s <= NOW && round.calls.iter().all(|call| call.hand != hand);
+        let has_plans = |hand: usize| round.outlooks.iter().flatten().any(|outlook| outlook.hand == hand);
+        let idle = |hand: usize| town.hands[hand].sent_to.is_none() && town.hands[hand].free_s <= NOW && !has_plans(hand);
         for (wish, known) in town.wishes.iter().enumerate().filter(|(_, known)| known.owner.is_none() && known.ready_s <= NOW) {
             let can = |hand: usize| {
                 let there_s = NOW + town.ways.from_hand(hand, known.counter) + SERVICE.pickup_s / 2;

@@ -288,10 +288,15 @@ impl<'t> Search<'t> {
                     continue;
                 }
                 let of_new_a = self.price(a, of_a[..cut_a].iter().chain(&of_b[cut_b..]));
-                if of_new_a >= now || best.is_some_and(|(least, ..)| of_new_a >= least) {
+                // Who was sent and cannot do even that any more must not take others' work into it.
+                if of_new_a >= now.min(NEVER) || best.is_some_and(|(least, ..)| of_new_a >= least) {
                     continue;
                 }
-                let total = of_new_a.saturating_add(self.price(b, of_b[..cut_b].iter().chain(&of_a[cut_a..])));
+                let of_new_b = self.price(b, of_b[..cut_b].iter().chain(&of_a[cut_a..]));
+                if of_new_b == NEVER {
+                    continue;
+                }
+                let total = of_new_a + of_new_b;
                 if total < now && best.is_none_or(|(least, ..)| total < least) {
                     let allowed = |hand: usize, trips: &[Trip]| trips.iter().flat_map(Trip::wishes).all(|wish| town.may(hand, wish));
                     if allowed(a, &of_b[cut_b..]) && allowed(b, &of_a[cut_a..]) {

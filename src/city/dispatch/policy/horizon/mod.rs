@@ -93,7 +93,7 @@ fn ask(scene: &dyn Scene, moment: &Moment, round: &Round, call: &Call) -> Option
         fits
     });
     let jobs: Vec<JobId> = wishes.iter().filter_map(|wish| moment.jobs[*wish].as_ref().map(|(id, _)| *id)).collect();
-    let (first, job) = moment.jobs[*wishes.first()?].as_ref()?;
+    let (_, job) = moment.jobs[*wishes.first()?].as_ref()?;
     let times = scene.times(job.request.city);
     let mut here = person.position;
     let mut distance_m = 0;
@@ -104,8 +104,7 @@ fn ask(scene: &dyn Scene, moment: &Moment, round: &Round, call: &Call) -> Option
     }
     // The second half of the last handing over is not the customer's.
     let eta = Timestamp::from_millis(1_000 * (call.end_s - moment.town.service.dropoff_s / 2)).max(now);
-    let mut candidates = weighing::candidates(scene, moment, round, call, *first, job);
-    candidates.truncate(weighing::KEPT_MAX);
+    let candidates = weighing::candidates(scene, moment, round, call, job);
     Some(Plan { jobs, found: Found::Offer { courier: person.id, distance_m, eta }, radius_m: moment.rules.reach_m, candidates })
 }
 

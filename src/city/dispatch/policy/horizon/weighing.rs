@@ -6,68 +6,73 @@ use super::WEIGHTS;
 use super::moment::Moment;
 use crate::city::dispatch::horizon::chain::{NEVER, Trip, cost};
 use crate::city::dispatch::horizon::{Call, Round};
-use crate::city::dispatch::model::{Candidate, Job, JobId, Outcome, WhyNot};
+use crate::city::dispatch::model::{Candidate, Job, Outcome, WhyNot};
 use crate::city::dispatch::policy::eligible::barred;
 use crate::city::dispatch::policy::immediate::weigh;
 use crate::city::dispatch::policy::{Person, Scene};
 
 /// Candidates kept with a decision.
-pub const KEPT_MAX: usize = 24;
+const KEPT_MAX: usize = 24;
 
-/// The chosen one, then the others by what it would have cost had they brought it, then who could not.
-pub fn candidates(scene: &dyn Scene, moment: &Moment, round: &Round, call: &Call, first: JobId, job: &Job) -> Vec<Candidate> {
+/// The chosen one, then the others by what it would have cost had they brought it, then who could not, the nearest first.
+pub fn candidates(scene: &dyn Scene, moment: &Moment, round: &Round, call: &Call, job: &Job) -> Vec<Candidate> {
     let Some(trip) = Trip::through(&call.wishes) else { return Vec::new() };
     let planned: BTreeSet<usize> = round.outlooks.iter().flatten().map(|outlook| outlook.hand).collect();
     let price = |hand| cost(&moment.town, &WEIGHTS, hand, [&trip]);
     let chosen = price(call.hand);
-    let mut all: Vec<Candidate> = Vec::with_capacity(moment.people.len() + moment.away.len());
-    for (hand, person) in moment.people.iter().enumerate() {
-        let price = price(hand);
-        let outcome = if hand == call.hand {
+    let outcome = |hand: usize, person: &Person, price: i64| {
+        if hand == call.hand {
             Outcome::Chosen
         } else if let Some(why) = barred(job, person.id, scene.now()) {
             Outcome::Excluded(why)
         } else if price == NEVER {
-            Outcome::Excluded(if trip.size(&moment.town) > person.account.capacity { WhyNot::Full } else { WhyNot::EndsBefore })
+            Outcome::Excluded(impossible(person, trip.size(&moment.town)))
         } else if price <= chosen && planned.contains(&hand) {
             Outcome::Excluded(WhyNot::SpokenFor)
         } else {
             Outcome::Outscored
-        };
-        all.push(described(scene, moment, job, person, price, outcome));
-    }
-    all.extend(moment.away.iter().map(|(person, why)| described(scene, moment, job, person, NEVER, Outcome::Excluded(*why))));
-    debug_assert!(moment.wish_of(first).is_some(), "a call is about a job of the moment");
-    sort(&mut all);
-    all
-}
-
-/// Nobody can bring it at all.
-pub fn nobody(scene: &dyn Scene, moment: &Moment, job: &Job) -> Vec<Candidate> {
-    let mut all: Vec<Candidate> = Vec::new();
-    for person in &moment.people {
-        let why = barred(job, person.id, scene.now()).unwrap_or(match person.presence.until {
-            _ if job.request.size > person.account.capacity => WhyNot::Full,
-            Some(_) => WhyNot::EndsBefore,
-            None => WhyNot::Busy,
-        });
-        all.push(described(scene, moment, job, person, NEVER, Outcome::Excluded(why)));
-    }
-    all.extend(moment.away.iter().map(|(person, why)| described(scene, moment, job, person, NEVER, Outcome::Excluded(*why))));
-    sort(&mut all);
-    all.truncate(KEPT_MAX);
-    all
-}
-
-fn described(scene: &dyn Scene, moment: &Moment, job: &Job, person: &Person, price: i64, outcome: Outcome) -> Candidate {
-    let weighed = weigh(scene, job, person, &moment.rules, &BTreeSet::new()).candidate;
-    Candidate { score: if price == NEVER { weighed.score } else { price }, outcome, ..weighed }
-}
-
-fn sort(all: &mut [Candidate]) {
-    all.sort_by_key(|candidate| match candidate.outcome {
-        Outcome::Chosen => (0, 0, candidate.courier),
-        Outcome::Outscored | Outcome::Excluded(WhyNot::SpokenFor) => (1, candidate.score, candidate.courier),
-        Outcome::Excluded(_) => (2, i64::from(candidate.features.distance_m), candidate.courier),
+        }
+    };
+    let people = moment.people.iter().enumerate().map(|(hand, person)| {
+        let price = price(hand);
+        (person, price, outcome(hand, person, price))
     });
+    kept(scene, moment, job, people.collect())
+}
+
+/// Nobody can bring it at all, or nobody who is planned for it is free.
+pub fn nobody(scene: &dyn Scene, moment: &Moment, job: &Job) -> Vec<Candidate> {
+    let people = moment.people.iter().map(|person| {
+        let why = barred(job, person.id, scene.now()).unwrap_or_else(|| impossible(person, job.request.size));
+        (person, NEVER, Outcome::Excluded(why))
+    });
+    kept(scene, moment, job, people.collect())
+}
+
+/// Why somebody who works cannot bring something of this size.
+fn impossible(person: &Person, size: u32) -> WhyNot {
+    if size > person.account.capacity {
+        WhyNot::Full
+    } else if person.presence.carries.is_empty() {
+        WhyNot::EndsBefore
+    } else {
+        WhyNot::Busy
+    }
+}
+
+/// The first of them, described; only these, as a city has thousands of others.
+fn kept(scene: &dyn Scene, moment: &Moment, job: &Job, people: Vec<(&Person, i64, Outcome)>) -> Vec<Candidate> {
+    let (times, pickup) = (scene.times(job.request.city), job.request.pickup.point());
+    let away = moment.away.iter().map(|(person, why)| (person, NEVER, Outcome::Excluded(*why)));
+    let mut all: Vec<(&Person, i64, Outcome)> = people.into_iter().chain(away).collect();
+    all.sort_by_cached_key(|(person, price, outcome)| match outcome {
+        Outcome::Chosen => (0, 0, person.id),
+        Outcome::Outscored | Outcome::Excluded(WhyNot::SpokenFor) => (1, *price, person.id),
+        Outcome::Excluded(_) => (2, i64::from(times.metres(person.position, pickup)), person.id),
+    });
+    let described = all.into_iter().take(KEPT_MAX).map(|(person, price, outcome)| {
+        let weighed = weigh(scene, job, person, &moment.rules, &BTreeSet::new()).candidate;
+        Candidate { score: if price == NEVER { weighed.score } else { price }, outcome, ..weighed }
+    });
+    described.collect()
 }
