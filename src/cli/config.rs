@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use crate::app::Sizes;
 use crate::city::dispatch::policy::Choice;
-use crate::city::travel::{MAP_FILE, Provider};
 use crate::city::history::HistoryConfig;
+use crate::city::travel::{MAP_FILE, Provider};
 use crate::engine::{Ack, AckOptions};
 use crate::ops::backup::BackupConfig;
 use crate::replication::{ReplicationOptions, Role};
