@@ -8,6 +8,7 @@ pub mod folder;
 pub mod inspection;
 pub mod overview;
 mod replicated;
+mod routing;
 pub mod sizes;
 pub mod tables;
 mod tail;
@@ -21,14 +22,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::Router;
 use storage::MachineClock;
 use storage::disk::RealDisk;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::city::dispatch::policy::Choice;
 use crate::city::dispatch::{Desk, Dispatcher};
@@ -40,7 +39,7 @@ use crate::city::travel::{Provider, Travel};
 use crate::edge::layers::Traffic;
 use crate::edge::live::Hub;
 use crate::edge::server::{Listening, ServeError, TlsFiles, listen};
-use crate::edge::{Gate, docs, layers};
+use crate::edge::{Gate, layers};
 use crate::engine::outbox::Outbox;
 use crate::engine::{Caller, Engine, EngineOptions, Fault, WriteError};
 use crate::money::payments::provider::{Providers, connect};
@@ -52,8 +51,9 @@ use crate::people::keyring::answers::PersonAnswers;
 use crate::replication::rejoin::RejoinError;
 use crate::replication::{Node, ReplicationOptions};
 use replicated::Begins;
+use routing::{Parts, routes};
 
-use crate::{city, edge, money, ops, people, trade};
+use crate::{city, money, ops, people};
 
 /// The machine's clock may be behind the newest commit by this much, and no more: times in the history would be lies.
 const CLOCK_BEHIND_MS_MAX: i64 = 60_000;
@@ -340,73 +340,6 @@ async fn publish_ledger(engine: &Engine, data: &Path, origin: Option<&str>, lead
     let publisher = Publisher::open(&data.join("keys"), &data.join("ledger"), origin, &engine.view())?;
     tokio::spawn(publisher.clone().run(engine.downgrade(), engine.positions()));
     Ok(publisher)
-}
-
-/// What the routes are made of.
-struct Parts {
-    people: People,
-    tracking: Arc<Tracking>,
-    search: Arc<Search>,
-    providers: Providers,
-    connector: Option<Arc<SandboxConnector>>,
-    dispatcher: Arc<Dispatcher>,
-    dispatch: city::dispatch::Services,
-    hub: Arc<Hub>,
-    shelf: Arc<Shelf>,
-    backup: Arc<Backup>,
-    publisher: Arc<Publisher>,
-    metrics_public: bool,
-    stopping: watch::Receiver<bool>,
-    node: Option<Arc<Node>>,
-}
-
-fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
-    let Parts {
-        people,
-        tracking,
-        search,
-        providers,
-        connector,
-        dispatcher,
-        dispatch,
-        hub,
-        shelf,
-        backup,
-        publisher,
-        metrics_public,
-        stopping,
-        node,
-    } = parts;
-    let mut ops = overview::ops(engine, &search, &dispatcher, &hub, &backup, &publisher, metrics_public);
-    if let Some(node) = &node {
-        overview::replicated(&mut ops, engine, node, &people.keyring);
-    }
-    let mut api = OpenApiRouter::new()
-        .merge(people::http::routes(people.clone()))
-        .merge(city::cities::http::routes())
-        .merge(city::catalog::routes())
-        .merge(city::search::routes(search))
-        .merge(city::media::routes(shelf))
-        .merge(city::couriers::http::routes(tracking.clone()))
-        .merge(city::tracking::http::routes(tracking.clone()))
-        .merge(city::dispatch::routes(dispatch))
-        .merge(trade::routes(trade::Services { tracking: tracking.clone(), keyring: people.keyring.clone() }))
-        .merge(money::payments::http::routes(providers))
-        .merge(money::books::http::routes())
-        .merge(money::transparency::http::routes(publisher.clone()))
-        .merge(ops::routes(ops.clone()));
-    if let Some(connector) = connector {
-        api = api.merge(money::sandbox::http::routes(connector));
-    }
-    let (router, document) = api.split_for_parts();
-    let document = docs::finish(document);
-    let topics = Arc::new(topics::CityTopics::new(tracking));
-    let router = router
-        .merge(docs::routes(&document))
-        .merge(ops::health::routes(ops))
-        .merge(money::transparency::http::public(publisher))
-        .merge(edge::live::http::routes(edge::live::http::Live { hub, topics, stop: stopping }));
-    (router, document)
 }
 
 fn base_url(address: SocketAddr, is_tls: bool) -> String {
