@@ -42,6 +42,8 @@ pub fn run(args: &SimArgs) -> Result<ExitCode, String> {
         plot: Plot::default(),
         bug: planted(args)?,
     };
+    // A panic is caught and told with its seed; redb panics on some of the bits that are turned over, and that is one way to notice them.
+    std::panic::set_hook(Box::new(|_| ()));
     let said = std::sync::Mutex::new((0, Instant::now()));
     let report = campaign.run(|report| {
         let mut said = said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

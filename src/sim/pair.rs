@@ -105,7 +105,8 @@ impl Play<'_> {
             other.die(true);
             return Ok(unheard);
         }
-        if self.is_calm || self.dice.percent(10) {
+        // What came twice must have changed nothing.
+        if self.is_calm || back > 0 || self.dice.percent(10) {
             let view = follower.store.views().now();
             self.book.check(&view, &other.disk, self.latest).map_err(|wrong| on_the("follower", wrong))?;
         }
