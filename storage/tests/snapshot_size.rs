@@ -45,7 +45,12 @@ fn a_large_state_is_copied_and_restored() {
     let begun = Instant::now();
     let file = std::io::BufWriter::new(std::fs::File::create(&path).expect("a file"));
     let summary = snapshot::write(&store.views().now(), 1, file).expect("it is copied");
-    println!("copied in {:.1} s: {} MiB compressed to {} MiB", begun.elapsed().as_secs_f64(), summary.plain_bytes >> 20, summary.bytes >> 20);
+    println!(
+        "copied in {:.1} s: {} MiB compressed to {} MiB",
+        begun.elapsed().as_secs_f64(),
+        summary.plain_bytes >> 20,
+        summary.bytes >> 20
+    );
     drop(store);
     let begun = Instant::now();
     let from = std::io::BufReader::new(std::fs::File::open(&path).expect("it is there"));
