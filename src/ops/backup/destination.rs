@@ -109,9 +109,9 @@ impl Destination {
     pub fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), String> {
         let size = bytes.len() as u64;
         self.wait(self.store.put(&self.name(name), bytes.into()), "could not write", name)?;
-        if self.bytes_per_s > 0 {
-            // Over minutes the average holds; one object goes out as fast as it can.
-            std::thread::sleep(Duration::from_millis(size.saturating_mul(1_000) / self.bytes_per_s));
+        // Over minutes the average holds; one object goes out as fast as it can. 0: no limit.
+        if let Some(owed_ms) = size.saturating_mul(1_000).checked_div(self.bytes_per_s) {
+            std::thread::sleep(Duration::from_millis(owed_ms));
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use storage::archive::{self, Goal, Place};
 use storage::disk::{Disk, RealDisk};
 use storage::log::{LogError, LogReader, Record};
-use storage::snapshot::{Restoring, SnapshotError};
+use storage::snapshot::Restoring;
 use storage::{Options, Store};
 
 use super::destination::Destination;
@@ -64,7 +64,7 @@ pub fn rebuild(from: &Destination, goal: Goal, dir: &Path, progress: Progress<'_
         done: 0,
         progress,
     };
-    let mut restoring = Restoring::begin(disk.clone(), dir, parts).map_err(said)?;
+    let mut restoring = Restoring::begin(disk.clone(), dir, parts).map_err(|error| error.to_string())?;
     if Place::from(restoring.position()) != plan.snapshot || restoring.snapshot().digest.to_string() != manifest.digest {
         return Err(format!("the snapshot {} is not the one that its manifest describes", plan.snapshot));
     }
@@ -80,7 +80,7 @@ pub fn rebuild(from: &Destination, goal: Goal, dir: &Path, progress: Progress<'_
         }
     }
     let stopped = own_log(from, &disk, &mut restoring, goal, &mut records)?;
-    let reached = restoring.finish().map_err(said)?;
+    let reached = restoring.finish().map_err(|error| error.to_string())?;
     if let Some(seq) = goal.seq.filter(|seq| reached.seq < *seq) {
         return Err(format!(
             "{} leads only to {}.{} ({}), not to {seq}{}",
@@ -102,10 +102,6 @@ pub fn rebuild(from: &Destination, goal: Goal, dir: &Path, progress: Progress<'_
     Ok(Rebuilt { store, manifest, records, stopped, epoch_seen, digest })
 }
 
-fn said(error: SnapshotError) -> String {
-    error.to_string()
-}
-
 /// Applies what of `record` is new and within the goal; breaks once the goal is reached.
 fn follow(restoring: &mut Restoring, record: &Record, goal: Goal, records: &mut u64) -> Result<ControlFlow<()>, String> {
     let at = restoring.position();
@@ -118,7 +114,7 @@ fn follow(restoring: &mut Restoring, record: &Record, goal: Goal, records: &mut 
     if late {
         return Ok(ControlFlow::Break(()));
     }
-    restoring.apply_until(record, goal.seq.unwrap_or(u64::MAX)).map_err(said)?;
+    restoring.apply_until(record, goal.seq.unwrap_or(u64::MAX)).map_err(|error| error.to_string())?;
     *records += 1;
     Ok(ControlFlow::Continue(()))
 }

@@ -261,7 +261,7 @@ impl Inner {
         let (at, ok) = (from.shown(), result.as_ref().is_ok_and(|restored| restored.findings.is_empty()));
         match &result {
             Ok(restored) if ok => {
-                tracing::info!(at, position = restored.position, took_ms = restored.took_ms, "the restore drill succeeded")
+                tracing::info!(at, position = restored.position, took_ms = restored.took_ms, "the restore drill succeeded");
             }
             Ok(restored) => tracing::error!(at, findings = ?restored.findings, "the restore drill found damage"),
             Err(why) => tracing::error!(at, why, "the restore drill failed"),
