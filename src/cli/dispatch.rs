@@ -71,13 +71,13 @@ pub async fn run(verb: DispatchVerb) -> Result<ExitCode, String> {
             let with = args.with.map_or_else(String::new, |with| format!("?with={}", word(with)));
             let path = format!("/v1/dispatch/orders/{}/explanation{with}", args.order);
             let answer = answer(&args.server, &path, &Ask::DispatchExplain { order: args.order, with: args.with }).await?;
-            print(&args.server, &answer, told(&answer));
+            print(&args.server, &answer, &told(&answer));
         }
         DispatchVerb::Fairness(args) => {
             let city = args.city.map_or_else(String::new, |city| format!("&city_id={city}"));
             let path = format!("/v1/dispatch/fairness?days={}{city}", args.days);
             let answer = answer(&args.server, &path, &Ask::DispatchFairness { city: args.city, days: args.days }).await?;
-            print(&args.server, &answer, table(&answer));
+            print(&args.server, &answer, &table(&answer));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -105,7 +105,7 @@ async fn answer(server: &Server, path: &str, ask: &Ask) -> Result<Value, String>
     if status.is_success() { Ok(body) } else { Err(format!("{url}: {status} {}", body["detail"].as_str().unwrap_or_default())) }
 }
 
-fn print(server: &Server, answer: &Value, text: String) {
+fn print(server: &Server, answer: &Value, text: &str) {
     if server.json {
         println!("{answer}");
     } else {

@@ -91,7 +91,7 @@ fn planning_ahead_is_better_on_a_public_day() {
     let immediate = bench(&args).unwrap().obedient.remove(0).metrics;
     // Published: the rolling horizon of 2018 comes to 31.21 here, the optimum with perfect information to 29.93.
     assert_eq!(horizon.undelivered, 0);
-    assert!(horizon.click_to_door_mean < 31.21 && horizon.click_to_door_mean < 1.03 * 29.93, "{horizon}");
+    assert!(horizon.click_to_door_mean < 1.03 * 29.93, "{horizon}");
     args.policy = Choice::Rolling;
     let rolling = bench(&args).unwrap().obedient.remove(0).metrics;
     assert!((30.5..31.5).contains(&rolling.click_to_door_mean), "it comes close to what was published: {rolling}");
