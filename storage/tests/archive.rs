@@ -71,7 +71,8 @@ fn the_way_is_found() {
     let snapshots = [place(&old[1]), place(&old[9]), place(&old[11])];
     let goal = |epoch, seq, at_s: Option<i64>| Goal { epoch, seq, time: at_s.map(|at| Timestamp::from_millis(at * 1_000)) };
     // goal, snapshot's sequence number, pieces, reach
-    let cases: [(&str, Goal, Option<(u64, usize, u64, u64)>); 8] = [
+    type Found = Option<(u64, usize, u64, u64)>;
+    let cases: [(&str, Goal, Found); 8] = [
         ("all there is, in the newest history", Goal::default(), Some((10, 1, 2, 30))),
         ("the history before the restore", goal(Some(1), None, None), Some((12, 2, 1, 20))),
         ("a sequence number in it", goal(Some(1), Some(13), None), Some((12, 1, 1, 15))),
