@@ -91,6 +91,23 @@ async fn town(a: &mut Machine, b: &mut Machine, with_follower: bool) -> Town {
     Town::found(Wire::to(&a.base), ADMIN, made["password"].as_str().expect("a password")).await
 }
 
+/// Writes to a leader whose follower is out of reach, until it refuses; what it acknowledged all the same (what was under way, if it is right).
+async fn until_it_refuses(leader: &Machine, town: &Town) -> Vec<Done> {
+    let wire = Wire::to(&leader.base);
+    let (line, token) = ("POST /v1/merchants".to_owned(), town.admin.token.clone());
+    let mut done = Vec::new();
+    while done.len() < 30 {
+        let body = json!({ "city_id": town.city, "name": "Last Kitchen", "kind": "restaurant", "position": at(wire::KITCHEN) });
+        let key = fresh_key();
+        let answer = try_send(wire.ask(&line).bearer_auth(&token).header("idempotency-key", &key).json(&body)).await.expect("it answers");
+        if answer.status == 503 {
+            break;
+        }
+        done.push(Done { line: line.clone(), token: token.clone(), key, body, answer: answer.is(201) });
+    }
+    done
+}
+
 async fn is_there(base: &str, done: &Done, round: usize) {
     let wire = Wire::to(base);
     let again = try_send(wire.ask(&done.line).bearer_auth(&done.token).header("idempotency-key", &done.key).json(&done.body)).await;
@@ -120,13 +137,23 @@ async fn nothing_acknowledged_is_lost_with_the_leader() {
         clients.push(tokio::spawn(client.trade(town.clone(), who, stopping.clone())));
     }
     let (mut leader, mut follower) = (&mut a, &mut b);
+    let mut last = Vec::new();
     for round in 0..failovers() {
         let goal = acknowledged.load(Ordering::Relaxed) + ACKNOWLEDGED;
         while acknowledged.load(Ordering::Relaxed) < goal {
             assert!(clients.iter().all(|client| !client.is_finished()), "round {round}: a client has failed");
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
-        leader.kill();
+        if round % 2 == 1 {
+            // The follower goes first: whatever its leader acknowledged alone would be lost with it.
+            follower.kill();
+            last.extend(until_it_refuses(leader, &town).await);
+            leader.kill();
+            follower.start();
+            follower.until_alive().await;
+        } else {
+            leader.kill();
+        }
         let promoted = follower.run(&["promote"]);
         assert!(promoted.status.success(), "round {round}: {}", String::from_utf8_lossy(&promoted.stderr));
         leader.start();
@@ -136,7 +163,7 @@ async fn nothing_acknowledged_is_lost_with_the_leader() {
         (leader, follower) = (follower, leader);
     }
     stop.send_replace(true);
-    let mut done = Vec::new();
+    let mut done = last;
     for client in clients {
         done.extend(client.await.expect("a client ended well"));
     }
@@ -150,7 +177,8 @@ async fn nothing_acknowledged_is_lost_with_the_leader() {
     let asked = there.ask("GET /v1/ledger/trial-balance").bearer_auth(&town.admin.token);
     let balance = try_send(asked.header("medina-min-seq", format!("{}.{}", newest.0, newest.1))).await.expect("it serves").is(200);
     assert!(balance.body["currencies"].as_array().expect("a list").iter().all(|one| one["difference"] == 0), "{}", balance.text);
-    let refused = there.write(&done[0].token, &done[0].line, &done[0].body).await;
+    let kitchen = done.iter().find(|one| one.line == "POST /v1/merchants").expect("somebody opened one");
+    let refused = there.write(&kitchen.token, &kitchen.line, &kitchen.body).await;
     let told = (refused.status, refused.code(), refused.body["leader"].as_str());
     assert_eq!(told, (421, "not_leader", Some(leader.base.as_str())), "{}", refused.text);
     for machine in [&leader, &follower] {

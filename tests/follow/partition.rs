@@ -8,8 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::machine::{Machine, Place};
-use super::wire::fresh_key;
-use super::{ACKNOWLEDGED, Client, is_there, town};
+use super::{ACKNOWLEDGED, Client, is_there, town, until_it_refuses};
 
 const PORT: u16 = 8080;
 
@@ -90,6 +89,7 @@ async fn a_partition_both_ways_or_one_way_loses_nothing() {
     let client = Client { wire: town.wire.clone(), base: following, acknowledged: acknowledged.clone(), done: Vec::new() };
     let client = tokio::spawn(client.trade(town.clone(), who, stopping));
     let (mut leader, mut follower) = (&a, &b);
+    let mut last = Vec::new();
     // Both ways; from the leader only; from the follower only.
     for (round, directions) in [[true, true], [true, false], [false, true]].into_iter().enumerate() {
         let goal = acknowledged.load(Ordering::Relaxed) + ACKNOWLEDGED;
@@ -102,20 +102,7 @@ async fn a_partition_both_ways_or_one_way_loses_nothing() {
             [from_leader, from_follower].into_iter().zip(directions).filter(|(_, is)| *is).map(|(at, _)| at).collect();
         blocked.iter().for_each(|at| network.block(*at, true));
         // The leader hears no acknowledgement: it says so, and acknowledges nothing.
-        let refused = loop {
-            let asked = town.wire.http.put(format!("{}/v1/cities/{}/settings", leader.base, town.city));
-            let answer = asked
-                .bearer_auth(&town.admin.token)
-                .header("idempotency-key", fresh_key())
-                .json(&serde_json::json!({ "capture": "delivery" }));
-            let answer = answer.send().await.expect("the leader answers");
-            if answer.status().is_success() {
-                // What was on its way when the network broke.
-                continue;
-            }
-            break answer;
-        };
-        assert_eq!(refused.status().as_u16(), 503, "round {round}");
+        last.extend(until_it_refuses(leader, &town).await);
         let before = acknowledged.load(Ordering::Relaxed);
         let promoted = follower.run(&["promote"]);
         assert!(promoted.status.success(), "round {round}: {}", String::from_utf8_lossy(&promoted.stderr));
@@ -128,7 +115,7 @@ async fn a_partition_both_ways_or_one_way_loses_nothing() {
     }
     stop.send_replace(true);
     let done = client.await.expect("the client ended well");
-    for one in &done {
+    for one in done.iter().chain(&last) {
         is_there(&leader.base, one, 3).await;
     }
     assert!(!a.set_aside().is_empty() && !b.set_aside().is_empty(), "each gave up what nobody had acknowledged");
