@@ -328,7 +328,7 @@ async fn first_a_snapshot(engine: &Engine, data: &Path) -> Result<(), String> {
     taken.await.map_err(|error| error.to_string())?.map(drop)
 }
 
-/// Numbers the transfers of an older folder, opens the published ledger and follows the engine with it.
+/// Opens the published ledger; a leader also numbers the transfers of an older folder, and follows the engine with the ledger.
 async fn publish_ledger(engine: &Engine, data: &Path, origin: Option<&str>, leads: bool) -> Result<Arc<Publisher>, StartError> {
     // A folder from before the tree; a follower gets the numbers from its leader.
     if leads {
@@ -338,7 +338,10 @@ async fn publish_ledger(engine: &Engine, data: &Path, origin: Option<&str>, lead
         })?;
     }
     let publisher = Publisher::open(&data.join("keys"), &data.join("ledger"), origin, &engine.view())?;
-    tokio::spawn(publisher.clone().run(engine.downgrade(), engine.positions()));
+    // One node publishes: heads of a follower that lags, or that lost its leader's tail, would look like a fork.
+    if leads {
+        tokio::spawn(publisher.clone().run(engine.downgrade(), engine.positions()));
+    }
     Ok(publisher)
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition};
 
 use crate::disk::{Disk, DiskFile, Open};
-use crate::fault::{Fault, raise};
+use crate::fault::{Fault, catch, raise};
 use crate::log::Position;
 use crate::view::{Direction, Layer, Source};
 use crate::{Key, Value};
@@ -29,6 +29,8 @@ pub enum BaseError {
     Io(#[from] io::Error),
     #[error("the state file's checkpoint cannot be read; restore from a snapshot")]
     Checkpoint,
+    #[error("the state file is damaged ({0}); keep the folder, and restore a snapshot into another one")]
+    Damaged(Fault),
 }
 
 struct Backend(Box<dyn DiskFile>);
@@ -69,9 +71,11 @@ impl Base {
             Self::create(disk, path)?;
         }
         let file = disk.open(path, Open::Write)?;
-        let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(Backend(file))?;
+        // redb panics over some kinds of damage.
+        let opened = catch(|| Database::builder().set_cache_size(cache_bytes).create_with_backend(Backend(file)));
+        let database = opened.map_err(BaseError::Damaged)??;
         let base = Self { database };
-        let position = match base.snapshot()?.get(CHECKPOINT) {
+        let position = match catch(|| base.snapshot().map(|snapshot| snapshot.get(CHECKPOINT))).map_err(BaseError::Damaged)?? {
             Some(bytes) => postcard::from_bytes(&bytes).map_err(|_| BaseError::Checkpoint)?,
             None => return Err(BaseError::Checkpoint),
         };
