@@ -280,8 +280,8 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     };
     let (mut routes, _) = routes(&engine, parts);
     if let Some(node) = &node {
-        routes = replicated::routes(routes, node, &engine, stopping.clone());
-        replicated::start(node, &engine, &stopping);
+        routes = replicated::routes(routes, node, &engine, &people.keyring, stopping.clone());
+        replicated::start(node, &engine, &people.keyring, &stopping);
     }
     let traffic = Arc::new(Traffic::default());
     let gate = Gate { engine: engine.clone(), authenticate: people.tokens.clone() };

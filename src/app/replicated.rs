@@ -15,6 +15,8 @@ use tokio::sync::watch;
 use super::{StartError, tail};
 use crate::edge::Problem;
 use crate::engine::{Ack, AckOptions, Engine, Fault};
+use crate::people::keyring::Keyring;
+use crate::replication::keys::PeopleKeys;
 use crate::replication::rejoin::Rejoin;
 use crate::replication::role::Part;
 use crate::replication::source::Source;
@@ -97,6 +99,21 @@ pub(super) async fn may_lead(node: &Arc<Node>, engine: &Engine) -> Result<(), St
     Err(StartError::Superseded(leader))
 }
 
+/// The people's keys, as replication carries them.
+struct Keys(Arc<Keyring>);
+
+impl PeopleKeys for Keys {
+    fn version(&self) -> u64 {
+        self.0.version()
+    }
+    fn export(&self) -> std::io::Result<Vec<u8>> {
+        self.0.export()
+    }
+    fn import(&self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.import(bytes)
+    }
+}
+
 /// From now on batches wait for the follower; whether clients have to wait until it has what was recovered.
 pub(super) fn arm(node: &Node, engine: &Engine) -> bool {
     engine.acks().arm();
@@ -106,9 +123,9 @@ pub(super) fn arm(node: &Node, engine: &Engine) -> bool {
 }
 
 /// The nodes' routes, and the gate before everybody else's.
-pub(super) fn routes(routes: Router, node: &Arc<Node>, engine: &Engine, stop: watch::Receiver<bool>) -> Router {
+pub(super) fn routes(routes: Router, node: &Arc<Node>, engine: &Engine, keyring: &Arc<Keyring>, stop: watch::Receiver<bool>) -> Router {
     let gated = routes.layer(from_fn_with_state(node.clone(), gate));
-    gated.merge(Source::new(node.clone(), engine.clone(), stop).routes())
+    gated.merge(Source::new(node.clone(), engine.clone(), Arc::new(Keys(keyring.clone())), stop).routes())
 }
 
 /// What this leader recovered may not have reached the follower: nobody sees it before.
@@ -121,9 +138,9 @@ async fn gate(State(node): State<Arc<Node>>, request: Request, next: Next) -> Re
 }
 
 /// Starts what belongs to the role.
-pub(super) fn start(node: &Arc<Node>, engine: &Engine, stop: &watch::Receiver<bool>) {
+pub(super) fn start(node: &Arc<Node>, engine: &Engine, keyring: &Arc<Keyring>, stop: &watch::Receiver<bool>) {
     if engine.is_following() {
-        tokio::spawn(stream::run(node.clone(), engine.clone(), stop.clone()));
+        tokio::spawn(stream::run(node.clone(), engine.clone(), Arc::new(Keys(keyring.clone())), stop.clone()));
         return;
     }
     tokio::spawn(peers::run(node.clone(), engine.clone(), stop.clone()));

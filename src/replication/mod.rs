@@ -13,6 +13,7 @@
 //! Reading order: [`role`] (what a folder remembers), [`wire`] (what is said), [`token`], [`source`] (the leader's side), [`peer`] (a client of it),
 //! [`rejoin`] (before the folder opens), [`stream`] (the follower's side), [`watch`] (is somebody else leading?), [`node`] (what they share).
 
+pub mod keys;
 pub mod node;
 pub mod peer;
 pub mod rejoin;

@@ -100,6 +100,15 @@ impl Peers {
         checked(self.get(node, "snapshot", &[("node", asker)])?.send().await?).await
     }
 
+    /// The leader's people's keys, opened.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub async fn keys(&self, node: &str) -> Result<Vec<u8>, PeerError> {
+        let sealed = checked(self.get(node, "keys", &[])?.send().await?).await?.bytes().await?;
+        super::keys::open(&self.token, &sealed).ok_or_else(|| PeerError::Refused(200, "its keys are sealed with another secret".to_owned()))
+    }
+
     /// The log after what this node has, as a stream.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ use storage::{Hash, Position};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::keys::{self, PeopleKeys};
 use super::node::Node;
 use super::role::Promise;
 use super::session::Sessions;
@@ -40,6 +41,7 @@ const CHUNKS_MAX: usize = 8;
 pub struct Source {
     node: Arc<Node>,
     engine: Engine,
+    keys: Arc<dyn PeopleKeys>,
     sessions: Arc<Sessions>,
     next: Arc<AtomicU64>,
     stop: watch::Receiver<bool>,
@@ -47,10 +49,10 @@ pub struct Source {
 
 impl Source {
     #[must_use]
-    pub fn new(node: Arc<Node>, engine: Engine, stop: watch::Receiver<bool>) -> Self {
+    pub fn new(node: Arc<Node>, engine: Engine, keys: Arc<dyn PeopleKeys>, stop: watch::Receiver<bool>) -> Self {
         // Numbers of an earlier process must not be taken for this one's.
         let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-        Self { node, engine, sessions: Arc::default(), next: Arc::new(AtomicU64::new(started)), stop }
+        Self { node, engine, keys, sessions: Arc::default(), next: Arc::new(AtomicU64::new(started)), stop }
     }
 
     /// The routes; every one of them asks for the token.
@@ -61,6 +63,7 @@ impl Source {
             .route("/replication/log", get(log))
             .route("/replication/ack", post(acknowledge))
             .route("/replication/snapshot", get(snapshot))
+            .route("/replication/keys", get(people_keys))
             .layer(from_fn_with_state(self.node.clone(), guarded))
             .with_state(self)
     }
@@ -95,7 +98,7 @@ impl Source {
     fn heartbeat(&self, sent_bytes: u64) -> Heartbeat {
         let Position { epoch, seq, .. } = *self.engine.synced().borrow();
         let promise = Promise { ack: self.engine.acks().options().ack, follower: self.node.options.follower.clone() };
-        Heartbeat { epoch, seq, sent_bytes, promise, degraded: *self.engine.acks().degraded().borrow() }
+        Heartbeat { epoch, seq, sent_bytes, promise, degraded: *self.engine.acks().degraded().borrow(), keys: self.keys.version() }
     }
 }
 
@@ -286,6 +289,17 @@ async fn snapshot(State(source): State<Source>, Query(asker): Query<Asker>) -> R
         }
     });
     Ok((HeaderMap::new(), Body::from_stream(ReceiverStream::new(receiver))))
+}
+
+/// The people's keys, sealed: they never travel in the clear, also where the nodes talk without TLS.
+async fn people_keys(State(source): State<Source>) -> Result<Vec<u8>, Problem> {
+    source.leading()?;
+    let sealed = tokio::task::spawn_blocking(move || keys::seal(&source.node.token, source.keys.export()?)).await;
+    let failed = |error: &dyn std::fmt::Display| {
+        tracing::error!(%error, "the people's keys could not be sent to a follower");
+        Problem::new(500, "internal", "the keys could not be read")
+    };
+    sealed.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
 }
 
 /// Bytes on their way into a body.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use storage::log::Record;
 use tokio::sync::watch;
 
+use super::keys::PeopleKeys;
 use super::node::{Lag, Node};
 use super::peer::PeerError;
 use super::wire::{self, Acknowledgement, Frame, From, Heartbeat, SESSION};
@@ -45,11 +46,11 @@ impl std::convert::From<Fault> for Ended {
 }
 
 /// Follows until the process stops or has to begin anew.
-pub async fn run(node: Arc<Node>, engine: Engine, mut stop: watch::Receiver<bool>) {
+pub async fn run(node: Arc<Node>, engine: Engine, keys: Arc<dyn PeopleKeys>, mut stop: watch::Receiver<bool>) {
     let mut closed = node.closed.subscribe();
     loop {
         let ended = tokio::select! {
-            ended = once(&node, &engine) => ended,
+            ended = once(&node, &engine, &keys) => ended,
             () = crate::edge::server::stopped(&mut stop) => return,
             () = crate::edge::server::stopped(&mut closed) => return,
         };
@@ -63,7 +64,7 @@ pub async fn run(node: Arc<Node>, engine: Engine, mut stop: watch::Receiver<bool
     }
 }
 
-async fn once(node: &Arc<Node>, engine: &Engine) -> Ended {
+async fn once(node: &Arc<Node>, engine: &Engine, keys: &Arc<dyn PeopleKeys>) -> Ended {
     let here = engine.view().position();
     let Some((leader, status)) = node.peers.leader(&node.addresses(), here.epoch).await else {
         return Ended::Lost("nobody leads, as far as anybody says".to_owned());
@@ -75,13 +76,15 @@ async fn once(node: &Arc<Node>, engine: &Engine) -> Ended {
     if let Err(error) = node.remember(|part| part.leader = Some(leader.clone())) {
         tracing::error!(%error, "the leader's address could not be remembered");
     }
-    match follow(node, engine, &leader, status.epoch).await {
+    match follow(node, engine, keys, &leader, status.epoch).await {
         Err(ended) => ended,
         Ok(()) => Ended::Lost("the leader ended the stream".to_owned()),
     }
 }
 
-async fn follow(node: &Arc<Node>, engine: &Engine, leader: &str, epoch: u64) -> Result<(), Ended> {
+async fn follow(node: &Arc<Node>, engine: &Engine, keys: &Arc<dyn PeopleKeys>, leader: &str, epoch: u64) -> Result<(), Ended> {
+    // Before the first record: what was acknowledged must be readable here.
+    fetch_keys(node, keys, leader).await?;
     let here = engine.view().position();
     let mut stream = node.peers.log(leader, &From::of(here, &node.options.node)).await?;
     let session = stream.headers().get(SESSION).and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
@@ -93,7 +96,7 @@ async fn follow(node: &Arc<Node>, engine: &Engine, leader: &str, epoch: u64) -> 
     let _ends_with_the_stream = Ends(acknowledging);
     let mut waiting = Vec::new();
     let mut look = tokio::time::interval_at(tokio::time::Instant::now() + LOOK_EVERY, LOOK_EVERY);
-    let (mut received, mut level_at) = (0, Instant::now());
+    let (mut received, mut level_at, mut keys_known) = (0, Instant::now(), None);
     loop {
         let chunk = tokio::select! {
             chunk = stream.chunk() => chunk.map_err(PeerError::Away)?,
@@ -120,6 +123,10 @@ async fn follow(node: &Arc<Node>, engine: &Engine, leader: &str, epoch: u64) -> 
         }
         if let Some(beat) = beat {
             heard(node, engine, &beat, (&mut level_at, received));
+            if keys_known != Some(beat.keys) {
+                fetch_keys(node, keys, leader).await?;
+                keys_known = Some(beat.keys);
+            }
             // Also when nothing came: the leader sees that this node lives.
             applied.send_modify(|_| ());
         }
@@ -133,6 +140,18 @@ async fn follow(node: &Arc<Node>, engine: &Engine, leader: &str, epoch: u64) -> 
             applied.send_replace(said(position.seq));
         }
     }
+}
+
+/// Brings this node's people's keys up to the leader's.
+async fn fetch_keys(node: &Arc<Node>, keys: &Arc<dyn PeopleKeys>, leader: &str) -> Result<(), Ended> {
+    let bytes = node.peers.keys(leader).await?;
+    let keys = keys.clone();
+    let taken = tokio::task::spawn_blocking(move || keys.import(&bytes)).await;
+    let failed = |error: &dyn std::fmt::Display| {
+        tracing::error!(%error, "the leader's people's keys could not be taken over");
+        Ended::Lost(error.to_string())
+    };
+    taken.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
 }
 
 /// Says the newest acknowledgement, one request at a time.

@@ -83,6 +83,8 @@ pub struct Heartbeat {
     pub promise: Promise,
     /// Whether the leader goes on without the follower that it should wait for.
     pub degraded: bool,
+    /// The version of the people's keys.
+    pub keys: u64,
 }
 
 /// One frame of the log's stream.

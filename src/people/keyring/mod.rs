@@ -8,6 +8,7 @@
 //! appliances can live in one process (tests, a follower beside its leader).
 
 pub mod answers;
+mod copies;
 pub mod folder;
 pub mod slots;
 
@@ -50,6 +51,9 @@ pub struct Keyring {
     lookup: [u8; 32],
     slots: Slots,
 }
+
+/// So many keys are made before they are needed: a follower has them well before the first row that is sealed with one.
+const AHEAD: u64 = 1_024;
 
 /// Open keyrings of this process, found by the id that a state remembers.
 static OPEN: RwLock<Vec<Weak<Keyring>>> = RwLock::new(Vec::new());
@@ -134,7 +138,7 @@ impl Keyring {
     /// # Errors
     /// The file cannot grow; a sign-up will try again.
     pub fn keep_ahead(&self, read: &(impl Read + ?Sized)) -> io::Result<()> {
-        ALLOTMENT.get(read, &()).map_or(Ok(()), |allotment| self.slots.reserve(allotment.next + 256))
+        ALLOTMENT.get(read, &()).map_or(Ok(()), |allotment| self.slots.reserve(allotment.next + AHEAD))
     }
 
     /// Seals with the key in `slot`; without a key (erased) there is nothing that could ever be opened, so nothing is kept.

@@ -85,6 +85,8 @@ pub struct SlotFile {
     /// Slots that are durable.
     made: AtomicU64,
     growing: Mutex<()>,
+    /// Raised by every growth and erasure.
+    version: AtomicU64,
 }
 
 impl SlotFile {
@@ -107,7 +109,7 @@ impl SlotFile {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "people.keys is not a file of person keys"));
         }
         let id = u128::from_be_bytes(id.try_into().map_err(|_| io::ErrorKind::InvalidData)?);
-        let slots = Self { made: AtomicU64::new(0), growing: Mutex::new(()), file };
+        let slots = Self { made: AtomicU64::new(0), growing: Mutex::new(()), version: AtomicU64::new(1), file };
         // A crash while growing may leave torn slots at the end: nobody was given one of them.
         let mut made = slots.file.metadata()?.len().saturating_sub(HEADER_BYTES) / SLOT_BYTES;
         while made > 0 && slots.read(made - 1).is_err() {
@@ -146,6 +148,7 @@ impl SlotFile {
                 self.file.write_all_at(&new_slots(made)?, HEADER_BYTES + made * SLOT_BYTES)?;
                 self.file.sync_data()?;
                 self.made.store(made + GROWTH, Ordering::Release);
+                self.version.fetch_add(1, Ordering::Release);
             }
         }
         Ok(())
@@ -156,7 +159,59 @@ impl SlotFile {
             return Err(io::Error::new(io::ErrorKind::NotFound, format!("people.keys has no slot {slot}")));
         }
         self.file.write_all_at(&slot_bytes(slot, ERASED, &[0; 32]), HEADER_BYTES + slot * SLOT_BYTES)?;
-        self.file.sync_data()
+        self.file.sync_data()?;
+        self.version.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    /// Another number after every growth and erasure of this process.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Header and durable slots.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn export(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; (HEADER_BYTES + self.made.load(Ordering::Acquire) * SLOT_BYTES) as usize];
+        self.file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    /// Takes new slots and erasures over from another node's export. An erased slot never comes back. Durable on return.
+    ///
+    /// # Errors
+    /// The file system's, or [`io::ErrorKind::InvalidData`] if these are other keys, or damaged ones: then nothing was written.
+    pub fn import(&self, bytes: &[u8]) -> io::Result<()> {
+        let foreign = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
+        let (header, slots) = bytes.split_at_checked(HEADER_BYTES as usize).ok_or_else(|| foreign("no header"))?;
+        let _one = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = self.export()?;
+        if header != &own[..HEADER_BYTES as usize] {
+            return Err(foreign("the leader's people.keys is another one: its copy in DATA/keys is needed first"));
+        }
+        let mut taken = Vec::new();
+        for (slot, theirs) in (0..).zip(slots.chunks(SLOT_BYTES as usize)) {
+            let (body, sum) = theirs.split_at_checked(40).ok_or_else(|| foreign("half a slot"))?;
+            if checksum(slot, body) != sum || !matches!(body[0], LIVE | ERASED) {
+                return Err(foreign("a slot is damaged"));
+            }
+            let at = HEADER_BYTES + slot * SLOT_BYTES;
+            let mine = own.get(at as usize..(at + SLOT_BYTES) as usize);
+            if mine.is_none_or(|mine| mine != theirs && mine[0] != ERASED) {
+                taken.push((at, theirs));
+            }
+        }
+        for (at, slot) in &taken {
+            self.file.write_all_at(slot, *at)?;
+        }
+        if !taken.is_empty() {
+            self.file.sync_data()?;
+            self.made.fetch_max((slots.len() as u64) / SLOT_BYTES, Ordering::AcqRel);
+            self.version.fetch_add(1, Ordering::Release);
+        }
+        Ok(())
     }
 }
 
@@ -219,6 +274,30 @@ mod tests {
         assert!(slots.key(2 * GROWTH).is_err(), "a torn slot was never given to anybody");
         slots.reserve(2 * GROWTH).expect("grown over the torn part");
         assert!(slots.key(2 * GROWTH).expect("read").is_some());
+    }
+
+    #[test]
+    fn another_node_takes_growth_and_erasures_over() {
+        let (here, there) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let (leader, _) = SlotFile::open(here.path()).expect("made");
+        std::fs::copy(here.path().join(NAME), there.path().join(NAME)).expect("the first copy is made by hand");
+        let (follower, _) = SlotFile::open(there.path()).expect("opened");
+        let version = leader.version();
+        leader.reserve(GROWTH).expect("grown");
+        leader.erase(3).expect("erased");
+        assert_ne!(leader.version(), version, "a follower can see that there is something new");
+        follower.erase(4).expect("erased");
+        follower.import(&leader.export().expect("read")).expect("the same city's");
+        assert_eq!(follower.key(GROWTH).expect("read"), leader.key(GROWTH).expect("read"));
+        assert_eq!((follower.key(3).expect("read"), follower.key(4).expect("read")), (None, None), "what is erased stays erased");
+
+        let mut damaged = leader.export().expect("read");
+        *damaged.last_mut().expect("bytes") ^= 1;
+        let before = follower.export().expect("read");
+        assert!(follower.import(&damaged).is_err());
+        let (stranger, _) = SlotFile::open(tempfile::tempdir().expect("a folder").path()).expect("made");
+        assert!(follower.import(&stranger.export().expect("read")).is_err());
+        assert_eq!(follower.export().expect("read"), before, "a refused import changes nothing");
     }
 
     #[test]
