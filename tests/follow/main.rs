@@ -249,3 +249,29 @@ async fn a_leader_that_degrades_says_so() {
         assert_eq!(a.get(&format!("/replication/{path}")).await.expect("an answer").0, 401, "{path}");
     }
 }
+
+/// A follower whose copy of the keys is old gets the new ones by itself, before it takes the rows that are sealed with them.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_copy_of_the_keys_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (mut a, mut b) = Machine::pair(folder.path(), "follower-or-degrade");
+    let town = town(&mut a, &mut b, false).await;
+    let who = town.customer("+233200000001").await;
+    let (ours, theirs) = (folder.path().join("a/keys"), folder.path().join("b/keys"));
+    std::fs::create_dir_all(&theirs).expect("a folder");
+    for entry in std::fs::read_dir(&ours).expect("the leader's keys").filter_map(Result::ok) {
+        std::fs::copy(entry.path(), theirs.join(entry.file_name())).expect("copied");
+    }
+    // 32 bytes of header, and one of the slots of 48: everybody but the first came later.
+    let old = std::fs::OpenOptions::new().write(true).open(theirs.join("people.keys")).expect("copied");
+    old.set_len(32 + 48).expect("cut");
+    b.start();
+    b.until_ready().await;
+    let keys = |folder: &std::path::Path| std::fs::read(folder.join("people.keys")).expect("read");
+    assert_eq!(keys(&ours), keys(&theirs));
+    let order = town.order(&who).await;
+    let (epoch, seq) = order.seq();
+    let asked = Wire::to(&b.base).ask("GET /v1/me").bearer_auth(&who.token).header("medina-min-seq", format!("{epoch}.{seq}"));
+    let me = try_send(asked).await.expect("it serves").is(200);
+    assert!(me.text.contains("+233200000001"), "the follower can read what is sealed: {}", me.text);
+}
