@@ -60,27 +60,28 @@ async fn a_migration_is_commands_after_a_snapshot() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().to_owned();
     let engine = engine(&data);
-    let noted = engine.write(&Caller::system("test"), "notes", |tx| {
-        (0..25).for_each(|n| NOTES.put(tx, &n, &Note(format!("note {n}"))));
-        Ok::<(), Fault>(())
-    });
-    let before = noted.await.expect("it commits").position;
     let snapshots = AtomicU64::new(0);
     let snapshot = || async {
         snapshots.fetch_add(1, Ordering::Relaxed);
         take::take(&engine.view(), &data, "sandbox").map(drop)
     };
-    let migrations =
-        |second| [Migration { to: 2, name: "notes are shouted", step: shout }, Migration { to: 3, name: "a second", step: second }];
-    // The product has none today, and so nothing is copied or changed.
+    // A new folder is born in the newest format: nothing is copied.
     assert_eq!(upgrade(&engine, MIGRATIONS, snapshot()).await, Ok(0));
-    assert_eq!(snapshots.load(Ordering::Relaxed), 0);
+    assert_eq!((snapshots.load(Ordering::Relaxed), format_of(&*engine.view()).format), (0, KNOWN));
+    let noted = engine.write(&Caller::system("test"), "notes", |tx| {
+        (0..25).for_each(|n| NOTES.put(tx, &n, &Note(format!("note {n}"))));
+        Ok::<(), Fault>(())
+    });
+    let before = noted.await.expect("it commits").position;
+    let migrations = |second| {
+        [Migration { to: KNOWN + 1, name: "notes are shouted", step: shout }, Migration { to: KNOWN + 2, name: "a second", step: second }]
+    };
     let failed = upgrade(&engine, &migrations(breaks), snapshot()).await.expect_err("it breaks");
     assert!(failed.contains("a second"), "{failed}");
     let view = engine.view();
     assert_eq!(
         (format_of(&*view).format, view.position().seq),
-        (2, before.seq + 3),
+        (KNOWN + 1, before.seq + 3),
         "25 notes are three steps, and the broken one left nothing"
     );
     assert!(NOTES.scan(&*view).all(|(_, note)| note.0.starts_with("NOTE")) && NOTES.has(&*view, &0));
@@ -94,7 +95,7 @@ async fn a_migration_is_commands_after_a_snapshot() {
     drop(engine);
     let refused = Store::open(Arc::new(RealDisk), &data.join("state"), Options::with_seed([1; 32])).err().expect("it is newer");
     let why = refused.to_string();
-    assert!(why.contains("format 3") && why.contains(&format!("up to {KNOWN}")) && why.contains("restore"), "{why}");
+    assert!(why.contains(&format!("format {}", KNOWN + 2)) && why.contains(&format!("up to {KNOWN}")) && why.contains("restore"), "{why}");
 }
 
 fn unpacked(name: &str, into: &Path) -> PathBuf {

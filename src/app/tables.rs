@@ -8,7 +8,9 @@ use storage::upgrade::STATE_FORMAT;
 
 use crate::city::catalog::model::{ITEMS, MERCHANTS};
 use crate::city::cities::model::{CITIES, SETTINGS};
+use crate::city::couriers::hours::WORKED;
 use crate::city::couriers::model::{COURIERS, PRESENCES};
+use crate::city::dispatch::explain::sight::SIGHTS;
 use crate::city::dispatch::model::{DECISIONS, JOBS, OFFERS};
 use crate::city::history::THINNED;
 use crate::city::media::model::MEDIA;
@@ -66,9 +68,11 @@ pub static TABLES: &[&dyn AnyTable] = &[
     &MEDIA,
     &COURIERS,
     &PRESENCES,
+    &WORKED,
     &JOBS,
     &OFFERS,
     &DECISIONS,
+    &SIGHTS,
     &TRACKS,
     &THINNED,
     &ORDERS,

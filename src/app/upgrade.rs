@@ -4,6 +4,7 @@ use std::future::Future;
 
 use storage::upgrade::{format_of, set_format};
 
+use crate::city::dispatch::model::{JOBS, JobId, JobState};
 use crate::engine::{Caller, Engine, Fault, Tx};
 
 /// The way from the format before to `to`.
@@ -15,15 +16,39 @@ pub struct Migration {
     pub step: fn(&mut Tx<'_, '_>) -> Result<bool, Fault>,
 }
 
-/// All migrations, ascending; the last one's `to` is [`storage::upgrade::KNOWN`]. There are none yet: format 1 is the first.
-pub static MIGRATIONS: &[Migration] = &[];
+/// A step takes at most this many rows.
+const ROWS_MAX: usize = 1_000;
+
+/// All migrations, ascending; the last one's `to` is [`storage::upgrade::KNOWN`].
+pub static MIGRATIONS: &[Migration] = &[Migration { to: 2, name: "list the jobs that look for a courier", step: list_open_jobs }];
+
+/// Format 2 lists open jobs by city and time.
+fn list_open_jobs(tx: &mut Tx<'_, '_>) -> Result<bool, Fault> {
+    let waiting = JOBS.scan(tx).filter(|(_, job)| matches!(job.state, JobState::Waiting { .. })).map(|(id, _)| id);
+    let waiting: Vec<JobId> = waiting.collect();
+    let mended = waiting.iter().filter(|id| JOBS.mend(tx, id)).take(ROWS_MAX).count();
+    Ok(mended == ROWS_MAX)
+}
 
 /// Brings the state to the newest format of `migrations`. If there is anything to do, `snapshot` is taken before. Returns how many migrations ran.
 ///
 /// # Errors
 /// A sentence: the snapshot or a step failed; the next start goes on.
 pub async fn upgrade(engine: &Engine, migrations: &[Migration], snapshot: impl Future<Output = Result<(), String>>) -> Result<u32, String> {
-    let found = format_of(&*engine.view()).format;
+    let view = engine.view();
+    // A new folder is born in the newest format.
+    if view.position().seq == 0
+        && let Some(newest) = migrations.last()
+    {
+        let to = newest.to;
+        let born = engine.write(&Caller::system("upgrade"), "upgrade.born", move |tx| {
+            set_format(tx, to, env!("CARGO_PKG_VERSION"));
+            Ok::<(), Fault>(())
+        });
+        return born.await.map(|_| 0).map_err(|error| format!("a new folder could not be begun: {error}"));
+    }
+    let found = format_of(&*view).format;
+    drop(view);
     let due: Vec<&Migration> = migrations.iter().filter(|migration| migration.to > found).collect();
     if due.is_empty() {
         return Ok(0);

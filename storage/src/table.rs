@@ -173,6 +173,16 @@ impl<K: KeyPart + 'static, V: Row + 'static> Table<K, V> {
         txn.set_raw(&raw, Some(row.to_bytes().into()));
     }
 
+    /// Adds the entries that `key`'s row needs and has not: those of an index that is newer than the row. Whether there were any. For migrations.
+    pub fn mend(&self, txn: &mut Txn<'_>, key: &K) -> bool {
+        let Some(row) = self.get(txn, key) else { return false };
+        let primary: Value = key.to_key().into();
+        let needed = self.indexes.iter().flat_map(|index| index.entries(key, &row));
+        let missing: Vec<Vec<u8>> = needed.filter(|entry| txn.get_raw(entry).is_none()).collect();
+        missing.iter().for_each(|entry| txn.set_raw(entry, Some(primary.clone())));
+        !missing.is_empty()
+    }
+
     /// Removes the row and its index entries; the row that was there.
     pub fn delete(&self, txn: &mut Txn<'_>, key: &K) -> Option<V> {
         let raw = self.raw_key(key);

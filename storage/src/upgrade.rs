@@ -8,7 +8,7 @@ use crate::txn::Txn;
 use crate::view::Read;
 
 /// The newest format that this program knows. Raised with each migration of the product.
-pub const KNOWN: u32 = 1;
+pub const KNOWN: u32 = 2;
 
 /// What the state holds. This row's layout never changes: every release must be able to read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
