@@ -40,6 +40,7 @@ pub(super) async fn join(data: &Path, options: ReplicationOptions, sandbox: bool
     let following = part.role == Role::Follower;
     if following {
         keys_for_a_follower(data, keys.as_deref()).map_err(StartError::Replication)?;
+        newest_keys(&node, data).await;
         Rejoin { node: &node, data, sandbox, tell: tail::tell }.run().await?;
     }
     let acks = if following { AckOptions::default() } else { node.options.acks };
@@ -85,6 +86,18 @@ fn keys_for_a_follower(data: &Path, from: Option<&Path>) -> Result<(), String> {
         fs::File::open(&own)?.sync_all()
     };
     copy().map_err(|error: std::io::Error| format!("the keys in {} could not be copied: {error}", from.display()))
+}
+
+/// Rows that the leader has made since the keys were copied must be readable before the folder opens. If no leader is there, the keys that are here must do.
+async fn newest_keys(node: &Node, data: &Path) {
+    let Some((leader, _)) = node.peers.leader(&node.addresses(), 0).await else { return };
+    let taken = match node.peers.keys(&leader).await {
+        Ok(bytes) => Keyring::open(&data.join("keys")).and_then(|keyring| keyring.import(&bytes)).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = taken {
+        tracing::warn!(error, leader, "the leader's newest keys could not be taken over");
+    }
 }
 
 /// A leader asks its peers before it leads: it may have been away while another was promoted.

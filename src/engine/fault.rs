@@ -40,6 +40,12 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether nobody's command would be taken just now, whatever it is: worth another try later, and nobody's bug.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Overloaded { .. } | Self::NoSpace | Self::NotLeading { .. } | Self::Unacknowledged | Self::NoFollower)
+    }
+
     /// Impossible state, in a sentence.
     pub fn new(why: impl Into<String>) -> Self {
         Self::Broken(why.into())

@@ -1,6 +1,7 @@
 //! What a crash may leave on the disk, and what a bit that turned over does: each looked at on a copy.
 
 use storage::disk::{Fault, SimDisk};
+use storage::fault::catch;
 
 use super::book::{Wrong, clean, compare};
 use super::play::Play;
@@ -87,14 +88,21 @@ impl Play<'_> {
     /// # Errors
     /// It was not, and something is different.
     fn flipped(&self, image: &SimDisk) -> Result<bool, Wrong> {
-        let Ok(core) = self.town.open(image, self.entropy()) else { return Ok(true) };
+        let opened = catch(|| self.town.open(image, self.entropy()));
+        let Ok(Ok(core)) = opened else { return Ok(true) };
         let view = core.store.views().now();
-        if clean(&inspection::inspect(&view)).is_err() {
-            return Ok(true);
-        }
-        if view.position().seq < self.book.acknowledged() {
-            return Err("acknowledged commands are lost and nobody noticed".into());
-        }
-        compare(self.book.rows(), &view).map(|()| false)
+        // A raised fault is a notice. redb panics over some damage, also when it is closed: that must not happen while another panic unwinds.
+        let looked = catch(|| {
+            if clean(&inspection::inspect(&view)).is_err() {
+                return Ok(true);
+            }
+            if view.position().seq < self.book.acknowledged() {
+                return Err("acknowledged commands are lost and nobody noticed".into());
+            }
+            compare(self.book.rows(), &view).map(|()| false)
+        });
+        drop(view);
+        let closed = catch(|| drop(core));
+        looked.unwrap_or(Ok(true)).map(|noticed| noticed || closed.is_err())
     }
 }

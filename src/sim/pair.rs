@@ -105,6 +105,11 @@ impl Play<'_> {
             other.die(true);
             return Ok(unheard);
         }
+        // A fold forgives the next segment that it could not make: the machine may be dead although nothing failed yet.
+        if other.disk.is_crashed() {
+            other.die(true);
+            return Ok(unheard);
+        }
         // What came twice must have changed nothing.
         if self.is_calm || back > 0 || self.dice.percent(10) {
             let view = follower.store.views().now();

@@ -23,8 +23,10 @@ use crate::engine::{Background, Caller, Engine, Fault, WriteError};
 
 /// Jobs planned at once.
 const DUE_MAX: usize = 256;
-/// A pass that got nothing done (the writer is full, or everything it relied on had changed) waits this long before the next.
+/// A pass that got nothing done (the writer takes nothing, or everything it relied on had changed) waits this long before the next, and twice as long each
+/// time it happens again, up to the longest.
 const STUCK: Duration = Duration::from_millis(20);
+const STUCK_MAX: Duration = Duration::from_secs(1);
 /// After a start devices need this long to come back.
 pub const GRACE_S: i64 = 60;
 
@@ -89,6 +91,7 @@ impl Dispatcher {
 
     /// Works until nothing is due.
     async fn pass(&self, engine: &Engine, commits: &mut watch::Receiver<storage::Position>) -> Result<(), Fault> {
+        let mut stuck = STUCK;
         loop {
             commits.borrow_and_update();
             let view = engine.view();
@@ -104,8 +107,11 @@ impl Dispatcher {
             let plans = self.plan(engine, view, due).await?;
             let done = futures_util::future::join_all(plans.into_iter().map(|plan| self.carry_out(engine, plan))).await;
             let moved = done.into_iter().collect::<Result<Vec<bool>, Fault>>()?;
-            if !moved.contains(&true) {
-                tokio::time::sleep(STUCK).await;
+            if moved.contains(&true) {
+                stuck = STUCK;
+            } else {
+                tokio::time::sleep(stuck).await;
+                stuck = (stuck * 2).min(STUCK_MAX);
             }
         }
     }
@@ -194,7 +200,7 @@ impl Dispatcher {
                 Ok(false)
             }
             Err(WriteError::Fault(Fault::Stopping)) => Err(Fault::Stopping),
-            Err(WriteError::Fault(fault @ Fault::Overloaded { .. })) => {
+            Err(WriteError::Fault(fault)) if fault.is_outage() => {
                 tracing::debug!(%fault, "a plan waits");
                 Ok(false)
             }
@@ -225,6 +231,7 @@ impl Dispatcher {
         match set_aside.await {
             Err(WriteError::Fault(Fault::Stopping)) => Err(Fault::Stopping),
             Ok(_) | Err(WriteError::Refused(Refusal::NoJob | Refusal::NotWhile(_))) => Ok(true),
+            Err(WriteError::Fault(fault)) if fault.is_outage() => Ok(false),
             Err(error) => {
                 tracing::error!(?error, "a job could not be set aside");
                 Ok(false)
