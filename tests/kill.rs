@@ -250,7 +250,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice() {
 }
 
 fn verifies(data: &Path) {
-    let verified = Command::new(BINARY).args(["verify", "--json", "--data"]).arg(data).output().expect("it runs");
+    let verified = Command::new(BINARY).args(["verify", "--deep", "--json", "--data"]).arg(data).output().expect("it runs");
     let said: Value = serde_json::from_slice(&verified.stdout).unwrap_or_else(|_| panic!("{verified:?}"));
     assert_eq!((verified.status.code(), &said["findings"]), (Some(0), &json!([])), "{said}");
     assert!(said["tables"]["orders"].as_u64() > Some(0) && said["log"][1] == said["seq"], "{said}");

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use storage::{Direction, Read, Row, Table, Timestamp};
 
 use super::couriers::CourierId;
+use super::dispatch::explain::sight::SIGHTS;
 use super::dispatch::model::{DECISIONS, DecisionId, OFFERS, OfferId, OfferState, Outcome};
 use super::tracking::track::{TRACKS, TrackPoint};
 use crate::engine::handle::WeakEngine;
@@ -250,11 +251,13 @@ fn work(tx: &mut Tx<'_, '_>, chore: &Chore) {
     }
     for id in &chore.drop_decisions {
         DECISIONS.delete(tx, id);
+        SIGHTS.delete(tx, id);
     }
     for id in &chore.thin_decisions {
         if let Some(mut decision) = DECISIONS.get(tx, id) {
             decision.candidates.retain(|candidate| candidate.outcome == Outcome::Chosen);
             DECISIONS.put(tx, id, &decision);
+            SIGHTS.delete(tx, id);
         }
     }
     for id in &chore.drop_offers {

@@ -4,12 +4,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use storage::archive::Goal;
 use storage::disk::{Disk, RealDisk};
 use storage::store::OpenError;
 use storage::{Options, Store};
+use tokio::runtime::Handle;
 
 use crate::app::control::{self, Ask};
 use crate::app::inspection::{self, Finding, Inspection};
+use crate::ops::backup::Destination;
+use crate::ops::backup::config::S3;
+use crate::ops::backup::rebuild::rebuild;
 
 /// What `medina verify` is told.
 #[derive(Clone, Debug, clap::Args)]
@@ -17,6 +22,12 @@ pub struct VerifyArgs {
     /// Data folder. If a server has it open, that server is asked.
     #[arg(long, env = "MEDINA_DATA_DIR", default_value = super::serve::DATA)]
     pub data: PathBuf,
+    /// Also build the state a second time, from the newest local snapshot and the log after it, and compare.
+    #[arg(long)]
+    pub deep: bool,
+    /// Where --deep builds it; the system's temporary folder if absent.
+    #[arg(long)]
+    pub scratch: Option<PathBuf>,
     /// One JSON object with the counts and the findings.
     #[arg(long)]
     pub json: bool,
@@ -27,13 +38,18 @@ pub struct VerifyArgs {
 /// # Errors
 /// Why nothing could be verified, in a sentence.
 pub async fn run(args: &VerifyArgs) -> Result<ExitCode, String> {
-    let inspection = match control::ask(&args.data, &Ask::Verify).await? {
+    let mut inspection: Inspection = match control::ask(&args.data, &Ask::Verify).await? {
         Some(answer) => serde_json::from_value(answer).map_err(|error| error.to_string())?,
         None => {
             let data = args.data.clone();
             tokio::task::spawn_blocking(move || offline(&data)).await.map_err(|error| error.to_string())??
         }
     };
+    if args.deep {
+        let (args, runtime) = (args.clone(), Handle::current());
+        inspection =
+            tokio::task::spawn_blocking(move || deeper(&args, inspection, &runtime)).await.map_err(|error| error.to_string())??;
+    }
     if args.json {
         println!("{}", serde_json::json!(inspection));
     } else {
@@ -67,6 +83,27 @@ fn offline(data: &Path) -> Result<Inspection, String> {
     if let Err(fault) = storage::fault::catch(|| drop(store)) {
         inspection.findings.push(Finding { check: "state".to_owned(), what: format!("its map of free pages is damaged: {fault}") });
     }
+    Ok(inspection)
+}
+
+/// The same commands must give the same state: the newest snapshot and the log after it, up to where the inspected state stands.
+fn deeper(args: &VerifyArgs, mut inspection: Inspection, runtime: &Handle) -> Result<Inspection, String> {
+    let Some(digest) = inspection.digest.clone() else { return Ok(inspection) };
+    let mut scratch = tempfile::Builder::new();
+    let scratch = scratch.prefix("medina-verify-");
+    let scratch = args.scratch.as_ref().map_or_else(|| scratch.tempdir(), |folder| scratch.tempdir_in(folder));
+    let scratch = scratch.map_err(|error| format!("a scratch folder: {error}"))?;
+    let folder = args.data.to_str().ok_or("the data folder's name is not UTF-8")?;
+    let from = Destination::open(folder, &S3::default(), false, runtime)?;
+    let goal = Goal { seq: Some(inspection.seq), ..Goal::default() };
+    let found = match rebuild(&from, goal, &scratch.path().join("state"), &|_, _| ()) {
+        Ok(again) if again.digest == digest => None,
+        Ok(again) => {
+            Some(format!("the snapshot and the log after it make a state with digest {}, and this one has {digest}", again.digest))
+        }
+        Err(why) => Some(format!("the state cannot be built again: {why} (`medina snapshot` makes one)")),
+    };
+    inspection.findings.extend(found.map(|what| Finding { check: "deep".to_owned(), what }));
     Ok(inspection)
 }
 
