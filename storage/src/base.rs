@@ -61,10 +61,26 @@ impl StorageBackend for Backend {
 
 /// The open state file.
 pub(crate) struct Base {
-    database: Database,
+    /// `None` only while it is dropped.
+    database: Option<Database>,
+}
+
+impl Drop for Base {
+    /// redb writes when it is closed, and panics over some damage. While another panic unwinds, that would end the process without a word: then the file is
+    /// left as after a crash, which it survives.
+    fn drop(&mut self) {
+        let database = self.database.take();
+        if std::thread::panicking() {
+            std::mem::forget(database);
+        }
+    }
 }
 
 impl Base {
+    fn database(&self) -> &Database {
+        self.database.as_ref().expect("only drop takes it")
+    }
+
     /// Opens or creates the file, and says up to where it reaches.
     pub(crate) fn open(disk: &dyn Disk, path: &Path, cache_bytes: usize) -> Result<(Self, Position), BaseError> {
         if !disk.exists(path)? {
@@ -74,7 +90,7 @@ impl Base {
         // redb panics over some kinds of damage.
         let opened = catch(|| Database::builder().set_cache_size(cache_bytes).create_with_backend(Backend(file)));
         let database = opened.map_err(BaseError::Damaged)??;
-        let base = Self { database };
+        let base = Self { database: Some(database) };
         let position = match catch(|| base.snapshot().map(|snapshot| snapshot.get(CHECKPOINT))).map_err(BaseError::Damaged)?? {
             Some(bytes) => postcard::from_bytes(&bytes).map_err(|_| BaseError::Checkpoint)?,
             None => return Err(BaseError::Checkpoint),
@@ -89,7 +105,7 @@ impl Base {
             disk.remove(&draft)?;
         }
         let database = Database::builder().create_with_backend(Backend(disk.open(&draft, Open::CreateNew)?))?;
-        let base = Self { database };
+        let base = Self { database: Some(database) };
         base.fold(&Layer::new(), Position::ZERO)?;
         drop(base);
         disk.rename(&draft, path)?;
@@ -101,7 +117,7 @@ impl Base {
 
     /// Writes `layer` in one durable commit, together with the position that it reaches.
     pub(crate) fn fold(&self, layer: &Layer, position: Position) -> Result<(), BaseError> {
-        let mut write = self.database.begin_write().map_err(redb::Error::from)?;
+        let mut write = self.database().begin_write().map_err(redb::Error::from)?;
         write.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
         // Without it a crash costs a walk over the whole file at the next start.
         write.set_quick_repair(true);
@@ -127,7 +143,7 @@ impl Base {
 
     /// Puts rows (sorted, so that redb appends) into a state under construction, in one commit.
     pub(crate) fn load(&self, sorted: &[(Key, Value)]) -> Result<(), BaseError> {
-        let write = self.database.begin_write().map_err(redb::Error::from)?;
+        let write = self.database().begin_write().map_err(redb::Error::from)?;
         {
             let mut rows = write.open_table(ROWS).map_err(redb::Error::from)?;
             let mut sealed = Vec::with_capacity(512);
@@ -141,7 +157,7 @@ impl Base {
     }
 
     pub(crate) fn snapshot(&self) -> Result<Snapshot, BaseError> {
-        let read = self.database.begin_read().map_err(redb::Error::from)?;
+        let read = self.database().begin_read().map_err(redb::Error::from)?;
         Ok(Snapshot(Arc::new(read.open_table(ROWS).map_err(redb::Error::from)?)))
     }
 }
