@@ -178,7 +178,7 @@ async fn open_the_gate(node: Arc<Node>, engine: Engine) {
             Ok(()) => break,
             // The appliance's own first commands may have waited too long already; the writer has yet to hear of the acknowledgement.
             Err(Fault::NoFollower | Fault::Unacknowledged | Fault::Overloaded { .. }) => {
-                tokio::time::sleep(Duration::from_millis(20)).await
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
             Err(fault) => {
                 tracing::error!(%fault, "this node does not lead");

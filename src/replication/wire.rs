@@ -185,7 +185,7 @@ mod tests {
         let promise = Promise { ack: Ack::Follower, follower: None };
         let mut stream = Vec::new();
         put_record(&record, &mut stream);
-        put_heartbeat(&Heartbeat { epoch: 2, seq: 9, sent_bytes: 5, promise, degraded: false }, &mut stream);
+        put_heartbeat(&Heartbeat { epoch: 2, seq: 9, sent_bytes: 5, promise, degraded: false, keys: 3 }, &mut stream);
         put_record(&record, &mut stream);
         for step in 1..stream.len() {
             let (mut waiting, mut seen) = (Vec::new(), Vec::new());
