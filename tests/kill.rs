@@ -200,6 +200,9 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice() {
         people.push(town.customer(&format!("+23320000000{n}")).await);
     }
 
+    // What the deep verification at the end begins with.
+    let copied = Command::new(BINARY).args(["snapshot", "--data"]).arg(&data).output().expect("it runs");
+    assert!(copied.status.success(), "{copied:?}");
     let (base, bases) = watch::channel(served.base.clone());
     let (stop, stopping) = watch::channel(false);
     let (acknowledged, mut acknowledgements) = mpsc::unbounded_channel();
