@@ -87,6 +87,10 @@ impl Base {
             Self::create(disk, path)?;
         }
         let file = disk.open(path, Open::Write)?;
+        // The process before may have stopped over a sync that failed when the file grew: the system then shows a length that the disk need not have, and a
+        // later sync does not bring it back. redb takes its layout from the length, so it is made durable first.
+        file.set_len(file.len()?)?;
+        file.sync_data()?;
         // redb panics over some kinds of damage.
         let opened = catch(|| Database::builder().set_cache_size(cache_bytes).create_with_backend(Backend(file)));
         let database = opened.map_err(BaseError::Damaged)??;
