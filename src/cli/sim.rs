@@ -29,7 +29,10 @@ pub struct SimArgs {
     pub plant: Option<String>,
 }
 
-/// Plays; says how far it is every few seconds and every failure at once. 0 if every promise was kept, 1 if not.
+/// How often a long campaign says how far it is.
+const PROGRESS: Duration = Duration::from_secs(30);
+
+/// Plays; says how far it is now and then, and every failure at once and again at the end. 0 if every promise was kept, 1 if not.
 ///
 /// # Errors
 /// The product does not even start on a healthy disk, or the name of a bug is none.
@@ -50,12 +53,16 @@ pub fn run(args: &SimArgs) -> Result<ExitCode, String> {
         for broken in &report.broken[said.0..] {
             eprintln!("{broken}");
         }
-        let is_time = said.1.elapsed() >= Duration::from_secs(5);
+        let is_time = said.1.elapsed() >= PROGRESS;
         if is_time && !args.json {
             eprintln!("{}", line(report));
         }
         *said = (report.broken.len(), if is_time { Instant::now() } else { said.1 });
     })?;
+    // Once more: whoever reads only the end of a long record must find them.
+    for broken in &report.broken {
+        eprintln!("{broken}");
+    }
     if args.json {
         println!("{}", serde_json::json!(report));
     } else {
