@@ -70,10 +70,19 @@ pub struct Replication {
     pub follower: Option<String>,
     /// A copy of the leader's keys, for a follower's new folder.
     pub keys: Option<PathBuf>,
+    /// Who signs the nodes' certificates (PEM); the machine's roots if absent.
+    pub ca: Option<PathBuf>,
+    /// A follower that has said nothing for so long comes onto the operators' list.
+    #[serde(default = "follower_silent_s")]
+    pub follower_silent_s: u32,
 }
 
 fn ack_timeout_ms() -> u32 {
     2_000
+}
+
+fn follower_silent_s() -> u32 {
+    10
 }
 
 impl Replication {
@@ -90,6 +99,8 @@ impl Replication {
             follower: self.follower,
             url: self.url,
             keys: self.keys,
+            ca: self.ca,
+            silent_after: Duration::from_secs(self.follower_silent_s.into()),
         }
     }
 
@@ -99,6 +110,9 @@ impl Replication {
         }
         if self.ack_timeout_ms == 0 {
             return Err("[replication] ack_timeout_ms is at least 1".to_owned());
+        }
+        if self.follower_silent_s == 0 {
+            return Err("[replication] follower_silent_s is at least 1: a follower speaks each half second".to_owned());
         }
         Ok(())
     }
