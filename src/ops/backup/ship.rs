@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::destination::{Destination, plain_name};
 use super::manifest::{MANIFEST, Manifest};
-use super::take;
+use super::{pictures, take};
 
 /// How far a long work has come, in bytes: done, all.
 pub type Progress<'a> = &'a dyn Fn(u64, u64);
@@ -38,6 +38,7 @@ pub fn ship(data: &Path, manifest: &Manifest, to: &Destination, progress: Progre
         progress(done, all);
     }
     sent += media(data, to)?;
+    sent += pictures::ship(&from, manifest, &there, to)?;
     to.put(&format!("{there}/{MANIFEST}"), manifest.to_bytes())?;
     Ok(sent)
 }
