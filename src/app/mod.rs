@@ -264,8 +264,8 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
 
     tokio::spawn(history::run(engine.downgrade(), options.history));
     let keyring = people.keyring.clone();
-    let backup =
-        Backup::start(&engine, data.clone(), options.backup, keyring.clone(), Arc::new(inspection::sentences)).map_err(StartError::Backup)?;
+    let backup = Backup::start(&engine, data.clone(), options.backup, keyring.clone(), Arc::new(inspection::sentences))
+        .map_err(StartError::Backup)?;
 
     let (stop, stopping) = watch::channel(false);
     let parts = Parts {

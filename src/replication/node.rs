@@ -162,23 +162,19 @@ impl Node {
         self.split.borrow().clone()
     }
 
-    /// A follower (or a leader that [stands still](Node::split)) takes over: from the next start on it leads, in an epoch that nobody has reached.
-    /// Returns that epoch.
+    /// A follower takes over: from the next start on it leads, in an epoch that nobody has reached. Returns that epoch. With `lose_tail` also a leader
+    /// opens one: of two that lead the same epoch, the one that shall go on.
     ///
     /// # Errors
     /// A sentence: it leads already; or acknowledged writes may be missing here and `lose_tail` was not said; or it could not be remembered.
     pub async fn promote(&self, epoch: u64, lose_tail: bool) -> Result<u64, String> {
         let part = self.part();
-        let split = self.is_split();
-        if part.role == Role::Leader && split.is_none() {
-            return Err("this node leads already".to_owned());
-        }
-        match split {
-            _ if lose_tail => (),
-            Some(why) => {
-                return Err(format!("{why}; --lose-tail leads on from here, and what only the other has is then set aside there"));
+        if !lose_tail {
+            match (self.is_split(), part.role) {
+                (Some(why), _) => return Err(format!("{why}; what only the other has is then set aside there")),
+                (None, Role::Leader) => return Err("this node leads already".to_owned()),
+                (None, Role::Follower) => self.has_everything(part.promise.as_ref())?,
             }
-            None => self.has_everything(part.promise.as_ref())?,
         }
         let skipped = if lose_tail { u64::from(u32::from_le_bytes(random()?) % EPOCHS_SKIPPED_MAX) } else { 0 };
         self.closed.send_replace(true);

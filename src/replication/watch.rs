@@ -111,7 +111,8 @@ fn wanted(node: &Node, is_degraded: bool) -> Vec<Row> {
 fn standing(engine: &Engine) -> Vec<(&'static str, String)> {
     let view = engine.view();
     let of = |kind: &'static str| {
-        let rows = ATTENTION.scan_range(&*view, &(kind.to_owned(), String::new()), &(kind.to_owned(), char::MAX.to_string()), Direction::Forward);
+        let rows =
+            ATTENTION.scan_range(&*view, &(kind.to_owned(), String::new()), &(kind.to_owned(), char::MAX.to_string()), Direction::Forward);
         rows.map(move |((_, subject), _)| (kind, subject)).collect::<Vec<_>>()
     };
     [of(DEGRADED), of(SILENT)].concat()

@@ -56,7 +56,16 @@ impl Destination {
             let opened = LocalFileSystem::new_with_prefix(folder).map_err(|error| format!("the folder {to} cannot be used: {error}"))?;
             (Arc::new(opened.with_fsync(true)), Name::default(), Some(folder.to_owned()))
         };
-        Ok(Self { store, prefix, runtime: runtime.clone(), shown: to.to_owned(), folder, seal: None, unseal: None, throttle: Throttle::default() })
+        Ok(Self {
+            store,
+            prefix,
+            runtime: runtime.clone(),
+            shown: to.to_owned(),
+            folder,
+            seal: None,
+            unseal: None,
+            throttle: Throttle::default(),
+        })
     }
 
     /// What the configuration names, with its encryption and its throttle; `None` if copies stay at home.

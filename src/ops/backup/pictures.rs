@@ -11,6 +11,7 @@ use storage::{Read, Timestamp};
 use super::destination::{Destination, plain_name};
 use super::manifest::{MANIFEST, Manifest};
 use super::ship::is_hash;
+use super::take;
 use crate::city::media::model::MEDIA;
 
 /// The file beside a snapshot's parts: 32 bytes for each picture, ascending.
@@ -54,6 +55,27 @@ pub fn ship(from: &Path, manifest: &Manifest, there: &str, to: &Destination) -> 
     Ok(sent)
 }
 
+/// The pictures that a local snapshot names; `None` if it was taken before there were lists.
+///
+/// # Errors
+/// A sentence.
+pub fn of_local(data: &Path, manifest: &Manifest) -> Result<Option<BTreeSet<[u8; 32]>>, String> {
+    let Some(pictures) = &manifest.pictures else { return Ok(None) };
+    if pictures.count == 0 {
+        return Ok(Some(BTreeSet::new()));
+    }
+    let path = take::folder(data).join(manifest.place()?.to_string()).join(LIST);
+    let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(Some(bytes.as_chunks::<32>().0.iter().copied().collect()))
+}
+
+/// Whether a file is so new that the row that names it may be in no snapshot yet.
+#[must_use]
+pub fn came_lately(file: &fs::DirEntry) -> bool {
+    let age = file.metadata().and_then(|known| known.modified()).map(|at| at.elapsed().unwrap_or_default());
+    age.is_ok_and(|age| age.as_secs() < MARGIN_S.unsigned_abs())
+}
+
 /// The pictures that the snapshot at `place` names; `None` if it was taken before there were lists.
 fn of_snapshot(at: &Destination, place: &Place, manifest: &Manifest) -> Result<Option<BTreeSet<[u8; 32]>>, String> {
     let Some(pictures) = &manifest.pictures else { return Ok(None) };
@@ -86,7 +108,8 @@ pub fn prune(at: &Destination, kept: &BTreeSet<Place>, now: &BTreeSet<[u8; 32]>)
         let manifest = Manifest::parse(&at.get(&format!("snapshots/{place}/{MANIFEST}"))?)?;
         let Some(pictures) = of_snapshot(at, place, &manifest)? else { return Ok(0) };
         needed.extend(pictures);
-        let taken_at: Timestamp = manifest.taken_at.parse().map_err(|_| format!("the manifest of {place} does not say when it was taken"))?;
+        let taken_at: Timestamp =
+            manifest.taken_at.parse().map_err(|_| format!("the manifest of {place} does not say when it was taken"))?;
         oldest = Some(oldest.map_or(taken_at, |oldest| oldest.min(taken_at)));
     }
     let Some(oldest) = oldest else { return Ok(0) };

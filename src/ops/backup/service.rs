@@ -172,7 +172,10 @@ impl Backup {
     pub fn overview(&self) -> Value {
         let (status, now) = (lock(&self.inner.status), self.inner.time.now());
         let age_s = |at: &Duration| now.saturating_sub(*at).as_secs();
-        let snapshot = status.snapshot.as_ref().map(|(at, taken)| json!({ "age_s": age_s(at), "position": taken.position, "bytes": taken.bytes, "sent_to": taken.sent_to }));
+        let snapshot = status
+            .snapshot
+            .as_ref()
+            .map(|(at, taken)| json!({ "age_s": age_s(at), "position": taken.position, "bytes": taken.bytes, "sent_to": taken.sent_to }));
         let drill = status.drill.as_ref().map(|(at, drilled)| match drilled {
             Ok(restored) => json!({ "age_s": age_s(at), "ok": restored.findings.is_empty(), "position": restored.position, "findings": restored.findings.len(), "took_ms": restored.took_ms }),
             Err(why) => json!({ "age_s": age_s(at), "ok": false, "why": why }),
