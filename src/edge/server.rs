@@ -16,7 +16,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
@@ -108,9 +108,7 @@ impl Listening {
                 match tls {
                     None => connection(stream, peer, routes, watcher, PATIENCE).await,
                     Some(tls) => match tokio::time::timeout(PATIENCE.head, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => {
-                            connection::<tokio_rustls::server::TlsStream<TcpStream>>(stream, peer, routes, watcher, PATIENCE).await
-                        }
+                        Ok(Ok(stream)) => connection(stream, peer, routes, watcher, PATIENCE).await,
                         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                         Err(_) => tracing::debug!("TLS handshake took too long"),
                     },
