@@ -14,15 +14,28 @@ pub enum Time {
 /// Time that passes when it is told to.
 #[derive(Debug, Default)]
 pub struct Driven {
-    now: Mutex<Duration>,
+    hands: Mutex<Hands>,
     passed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Hands {
+    now: Duration,
+    /// What is waited for.
+    waits: Vec<Duration>,
 }
 
 impl Driven {
     /// Lets so much time pass.
     pub fn advance(&self, by: Duration) {
-        *lock(&self.now) += by;
+        lock(&self.hands).now += by;
         self.passed.notify_all();
+    }
+
+    /// The first time that somebody waits for, if anybody does; not later than now: they are about to wake.
+    #[must_use]
+    pub fn next(&self) -> Option<Duration> {
+        lock(&self.hands).waits.iter().min().copied()
     }
 }
 
@@ -43,17 +56,21 @@ impl Time {
         static BEGAN: OnceLock<Instant> = OnceLock::new();
         match self {
             Self::Machine => BEGAN.get_or_init(Instant::now).elapsed(),
-            Self::Driven(driven) => *lock(&driven.now),
+            Self::Driven(driven) => lock(&driven.hands).now,
         }
     }
 
     /// Waits for so long, or until the bell rings; true if it rang.
     pub fn wait(&self, time: Duration, bell: &Bell) -> bool {
         let Self::Driven(driven) = self else { return bell.wait(time) };
-        let mut now = lock(&driven.now);
-        let until = now.saturating_add(time);
-        while *now < until && !bell.is_rung() {
-            now = driven.passed.wait_timeout(now, GLANCE).unwrap_or_else(PoisonError::into_inner).0;
+        let mut hands = lock(&driven.hands);
+        let until = hands.now.saturating_add(time);
+        hands.waits.push(until);
+        while hands.now < until && !bell.is_rung() {
+            hands = driven.passed.wait_timeout(hands, GLANCE).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if let Some(own) = hands.waits.iter().position(|at| *at == until) {
+            hands.waits.swap_remove(own);
         }
         bell.is_rung()
     }
