@@ -447,3 +447,20 @@ async fn probes_figures_and_the_document_answer() {
     assert!(!page.text.contains("http://") && !page.text.contains("https://"), "the page names another host");
     app.stop().await;
 }
+
+/// One folder, one process, one appliance after another: whoever still holds a part of the first one is not in the way.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_appliance_starts_again_on_its_folder_within_one_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options =
+        || AppOptions { data: Some(folder.path().join("data")), sandbox: true, admin: Some(ADMIN.to_owned()), ..AppOptions::default() };
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let app = app::start(options()).await.expect("the folder is free");
+        let wire = Wire::to(&app.base_url());
+        send(wire.ask("GET /v1/search?q=jollof")).await.is(200);
+        // The engine's list has the search, and somebody has the engine.
+        kept.push((app.engine().clone(), wire));
+        app.stop().await;
+    }
+}

@@ -160,6 +160,19 @@ async fn strangers_can_check_that_the_ledger_only_grew() {
     let theirs = tlog_tiles::Checkpoint::from_bytes(body.as_bytes()).expect("a checkpoint");
     assert_eq!((theirs.origin(), theirs.size(), theirs.hash().0), (now.origin.as_str(), 700, now.root));
     assert_eq!(theirs.to_bytes(), body.as_bytes());
+    // And signed, in the eyes of an implementation that is not ours.
+    let vkey = city.key().await.to_string();
+    let checked = |note: &str| {
+        let note = signed_note::Note::from_bytes(note.as_bytes()).map_err(|error| error.to_string())?;
+        let verifier = signed_note::StandardVerifier::new(vkey.trim()).map_err(|error| error.to_string())?;
+        let known = signed_note::VerifierList::new(vec![Box::new(verifier)]);
+        let (verified, unknown) = note.verify(&known).map_err(|error| error.to_string())?;
+        Ok::<_, String>((verified.len(), unknown.len()))
+    };
+    for note in [&note, &old_note] {
+        assert_eq!(checked(note), Ok((1, 0)), "{note}");
+    }
+    assert!(checked(&note.replacen("700", "701", 1)).is_err(), "what is signed is signed");
 
     // Tiles: authentic under the signed root, and they give the old root and the proof.
     let stranger = Stranger(&city);
@@ -310,4 +323,66 @@ async fn a_ledger_that_went_back_is_noticed() {
     let why = halted(&city).await;
     assert!(why.contains("20 transfers were published"), "{why}");
     city.close();
+}
+
+/// Heads follow one another while the ledger never rests: they do not wait for a pause in the traffic.
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_come_while_there_is_traffic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let city = City::open(&folder.path().join("data")).await;
+    let key = city.key().await;
+    let (mut posted, mut heads) = (0_u64, Vec::<u64>::new());
+    let begun = std::time::Instant::now();
+    while heads.len() < 4 {
+        city.post(&gifts(u128::from(posted) + 1, 1)).await;
+        posted += 1;
+        let (status, _, note) = city.bytes("/ledger/checkpoint").await;
+        assert_eq!(status, 200);
+        let head = key.open(&String::from_utf8(note).expect("text")).expect("signed by the ledger's key");
+        assert!(head.size <= posted);
+        if heads.last().is_none_or(|last| head.size > *last) {
+            heads.push(head.size);
+        }
+    }
+    println!("{} heads over {posted} transfers, one after another, in {:?}", heads.len(), begun.elapsed());
+    city.close();
+}
+
+/// A server that shows another history under the same key: caught from outside, with an exit code of its own and in words.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forked_ledger_is_caught_by_the_program() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let city = City::open(&data).await;
+    city.post(&gifts(1, 40)).await;
+    let (note, _) = city.published(40).await;
+    let key = city.key().await.to_string();
+    city.close();
+    // The same signing key over other transfers: what an operator who rewrites the books would serve.
+    let forge = |count: u128, name: &str| {
+        let other = folder.path().join(name);
+        std::fs::create_dir_all(other.join("keys")).expect("made");
+        for key in ["ledger.key", "ledger-signing.key"] {
+            std::fs::copy(data.join("keys").join(key), other.join("keys").join(key)).expect("copied");
+        }
+        (other, count)
+    };
+    let cases = [(forge(60, "forked"), "FORKED"), (forge(10, "shrunk"), "shrank")];
+    for ((other, count), word) in cases {
+        let city = City::open(&other).await;
+        city.post(&gifts(1_001, count)).await;
+        city.published(count as u64).await;
+        let (url, key, old) = (city.wire.base.clone(), key.clone(), note.clone());
+        let scratch = tempfile::tempdir().expect("a folder");
+        let ran = tokio::task::spawn_blocking(move || verify(&scratch, &old, &["--url", &url, "--key", key.trim()]));
+        let (output, said) = ran.await.expect("it ran");
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said["proven"] == true && said["why"].as_str().is_some_and(|why| why.contains(word)), "{said}");
+        city.close();
+    }
+    // Nobody to ask is no proof of anything.
+    let scratch = tempfile::tempdir().expect("a folder");
+    let gone = tokio::task::spawn_blocking(move || verify(&scratch, &note, &["--url", "http://127.0.0.1:9", "--key", key.trim()]));
+    let (output, said) = gone.await.expect("it ran");
+    assert_eq!((output.status.code(), &said["proven"]), (Some(1), &json!(false)), "{said}");
 }

@@ -47,6 +47,7 @@ use crate::money::sandbox::{Sandbox, SandboxConnector};
 use crate::money::transparency::Publisher;
 use crate::ops::backup::{Backup, BackupConfig};
 use crate::people::People;
+use crate::people::keyring::Keyring;
 use crate::people::keyring::answers::PersonAnswers;
 use crate::replication::rejoin::RejoinError;
 use crate::replication::{Node, ReplicationOptions};
@@ -169,6 +170,7 @@ pub struct App {
     sandbox: Option<Sandbox>,
     backup: Arc<Backup>,
     node: Option<Arc<Node>>,
+    keyring: Arc<Keyring>,
     data: PathBuf,
     _temporary: Option<TempDir>,
 }
@@ -201,6 +203,8 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
         }
     };
     let people = People::open(&data)?;
+    // Before anybody is served: keys that were put here from an older copy.
+    ops::backup::erased::apply(&data, &people.keyring).map_err(StartError::Keys)?;
     let tracking = Arc::new(Tracking::default());
     let provider = options.travel;
     let travel = tokio::task::spawn_blocking(move || Travel::open(provider)).await;
@@ -259,7 +263,9 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     let dispatch = wiring::dispatch_services(&tracking, &desk, &hub);
 
     tokio::spawn(history::run(engine.downgrade(), options.history));
-    let backup = Backup::start(&engine, data.clone(), options.backup, Arc::new(inspection::sentences)).map_err(StartError::Backup)?;
+    let keyring = people.keyring.clone();
+    let backup = Backup::start(&engine, data.clone(), options.backup, keyring.clone(), Arc::new(inspection::sentences))
+        .map_err(StartError::Backup)?;
 
     let (stop, stopping) = watch::channel(false);
     let parts = Parts {
@@ -298,7 +304,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     control::listen(served, stopping.clone()).map_err(|error| StartError::Io("the control socket", error))?;
     let address = listening.address;
     let server = tokio::spawn(Listening::serve(listening, routes, stopping));
-    Ok(App { engine, address, is_tls, admin, search, traffic, stop, server, sandbox, backup, node, data, _temporary: temporary })
+    Ok(App { engine, address, is_tls, admin, search, traffic, stop, server, sandbox, backup, node, keyring, data, _temporary: temporary })
 }
 
 fn open_engine(
@@ -374,6 +380,12 @@ impl App {
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// The people's keys, for checks that no client could make.
+    #[must_use]
+    pub fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
     }
 
     /// The data folder.

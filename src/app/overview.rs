@@ -106,6 +106,14 @@ pub(super) fn replicated(ops: &mut Ops, engine: &Engine, node: &Arc<Node>, keyri
         Arc::new(move |_: &View| engine.upgrade().map_or(json!(null), |engine| watch::section(&node, &engine)))
     };
     ops.sections.push(("replication", section));
+    let (shown, weak) = (node.clone(), engine.downgrade());
+    ops.figures.push(Arc::new(move || {
+        if let Some(engine) = weak.upgrade() {
+            watch::figures(&shown, &engine);
+        }
+    }));
+    let standing = node.clone();
+    ops.readiness.push(("leadership", Arc::new(move || standing.is_split().map_or(Ok(()), Err))));
     if engine.is_following() {
         let node = node.clone();
         let connected: Readiness =

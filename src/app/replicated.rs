@@ -103,7 +103,10 @@ async fn newest_keys(node: &Node, data: &Path) {
 /// A leader asks its peers before it leads: it may have been away while another was promoted.
 pub(super) async fn may_lead(node: &Arc<Node>, engine: &Engine) -> Result<(), StartError> {
     let epoch = engine.synced().borrow().epoch;
-    let Some((leader, status)) = peers::newer_leader(node, epoch).await else { return Ok(()) };
+    let Some((leader, status)) = peers::other_leader(node, epoch).await else { return Ok(()) };
+    if status.epoch == epoch {
+        return Err(StartError::Replication(peers::split(&leader, epoch)));
+    }
     tracing::error!(leader, epoch = status.epoch, "another node was promoted: this one follows");
     engine.fence(Some(leader.clone()));
     peers::step_down(node, &leader).map_err(|error| StartError::Io("the new role", error))?;
@@ -157,7 +160,7 @@ pub(super) fn start(node: &Arc<Node>, engine: &Engine, keyring: &Arc<Keyring>, s
         return;
     }
     tokio::spawn(peers::run(node.clone(), engine.clone(), stop.clone()));
-    tokio::spawn(peers::alarm(engine.clone()));
+    tokio::spawn(peers::alarms(node.clone(), engine.clone(), stop.clone()));
     if !*node.serving.borrow() {
         tokio::spawn(open_the_gate(node.clone(), engine.clone()));
     }

@@ -70,10 +70,19 @@ pub struct Replication {
     pub follower: Option<String>,
     /// A copy of the leader's keys, for a follower's new folder.
     pub keys: Option<PathBuf>,
+    /// Who signs the nodes' certificates (PEM); the machine's roots if absent.
+    pub ca: Option<PathBuf>,
+    /// A follower that has said nothing for so long comes onto the operators' list.
+    #[serde(default = "follower_silent_s")]
+    pub follower_silent_s: u32,
 }
 
 fn ack_timeout_ms() -> u32 {
     2_000
+}
+
+fn follower_silent_s() -> u32 {
+    10
 }
 
 impl Replication {
@@ -90,6 +99,8 @@ impl Replication {
             follower: self.follower,
             url: self.url,
             keys: self.keys,
+            ca: self.ca,
+            silent_after: Duration::from_secs(self.follower_silent_s.into()),
         }
     }
 
@@ -99,6 +110,9 @@ impl Replication {
         }
         if self.ack_timeout_ms == 0 {
             return Err("[replication] ack_timeout_ms is at least 1".to_owned());
+        }
+        if self.follower_silent_s == 0 {
+            return Err("[replication] follower_silent_s is at least 1: a follower speaks each half second".to_owned());
         }
         Ok(())
     }
@@ -228,5 +242,93 @@ mod tests {
         assert_eq!(travel.provider(Path::new("d")), Ok(Provider::Map(Path::new("d").join(MAP_FILE))));
         std::fs::write(file.path(), "listen = \"127.0.0.1:1\"\n").expect("written");
         assert_eq!(Config::read(file.path()).expect("valid").listen, "127.0.0.1:1".parse().ok());
+    }
+
+    /// Everything in the file that is shipped is a comment or valid, and what stands behind a `# ` is valid once it is no comment.
+    #[test]
+    fn the_shipped_file_shows_every_section_as_it_is_read() {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/medina.toml");
+        Config::read(&shipped).expect("valid as shipped");
+        let text = std::fs::read_to_string(&shipped).expect("it is there");
+        let is_setting = |line: &str| {
+            let is_section = line.starts_with('[') && line.ends_with(']');
+            let key = line.split_once(" = ").map(|(key, _)| key);
+            is_section || key.is_some_and(|key| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit()))
+        };
+        let shown = |line: &str| line.strip_prefix("# ").filter(|rest| is_setting(rest)).unwrap_or(line).to_owned();
+        let all: Vec<String> = text.lines().map(shown).collect();
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), all.join("\n")).expect("written");
+        let config = Config::read(file.path()).unwrap_or_else(|error| panic!("{error}\n{}", all.join("\n")));
+        config.travel.provider(Path::new("d")).expect("an address for osrm");
+        assert!(config.replication.is_some() && config.ledger.is_some() && config.tls.is_some() && config.data.is_some());
+        let table: toml::Table = toml::from_str(&all.join("\n")).expect("read above");
+        // What can be set is shown. (`s3` is a section below `backup`.)
+        let sections: [(&str, &[&str]); 6] = [
+            ("storage", &["segment_mib", "cache_mib", "log_kept_mib"]),
+            ("travel", &["provider", "url", "timeout_ms"]),
+            ("ledger", &["origin"]),
+            (
+                "backup",
+                &[
+                    "to",
+                    "every_minutes",
+                    "keep_local",
+                    "keep",
+                    "archive",
+                    "recipients",
+                    "identity_file",
+                    "bytes_per_s",
+                    "drill_every_hours",
+                    "s3",
+                ],
+            ),
+            ("history", &["events_days", "tracks_raw_days", "tracks_days", "decisions_raw_days", "decisions_days", "offers_days"]),
+            (
+                "replication",
+                &[
+                    "token_file",
+                    "role",
+                    "node",
+                    "url",
+                    "leader",
+                    "peers",
+                    "ack",
+                    "ack_timeout_ms",
+                    "follower",
+                    "follower_silent_s",
+                    "keys",
+                    "ca",
+                ],
+            ),
+        ];
+        for (section, keys) in sections {
+            let shown = table[section].as_table().unwrap_or_else(|| panic!("[{section}] is not shown"));
+            let missing: Vec<_> = keys.iter().filter(|key| !shown.contains_key(**key)).collect();
+            assert!(missing.is_empty(), "[{section}] does not show {missing:?}");
+        }
+        assert!(table.contains_key("policy"));
+    }
+
+    /// The service manager starts it again after the disk refused to make the log durable, however often.
+    #[test]
+    fn the_unit_restarts_after_a_failed_sync() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/medina.service");
+        let text = std::fs::read_to_string(&path).expect("it is there");
+        let all = |key: &str| -> Vec<&str> { text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect() };
+        let code = crate::engine::writer::EXIT_NOT_DURABLE.to_string();
+        let names = |value: &&str| value.split_whitespace().any(|word| *word == code);
+        assert!(matches!(all("Restart")[..], ["on-failure" | "always"]), "{:?}", all("Restart"));
+        assert!(all("RestartForceExitStatus").iter().any(names), "{text}");
+        assert!(!all("RestartPreventExitStatus").iter().any(names) && !all("SuccessExitStatus").iter().any(names), "{text}");
+        assert_eq!(all("StartLimitIntervalSec"), ["0"], "a disk that is away for a minute must not end the restarts");
+        let verified = std::process::Command::new("systemd-analyze").arg("verify").arg(&path).output();
+        let Ok(verified) = verified else {
+            println!("SKIPPED: there is no systemd-analyze");
+            return;
+        };
+        let said = String::from_utf8_lossy(&verified.stderr);
+        let ours: Vec<&str> = said.lines().filter(|line| line.contains("medina") && !line.contains("is not executable")).collect();
+        assert!(ours.is_empty(), "{ours:?}");
     }
 }

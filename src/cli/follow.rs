@@ -28,7 +28,13 @@ pub struct FollowArgs {
     /// A copy of the leader's DATA/keys, copied into a folder that has none.
     #[arg(long)]
     pub keys: Option<PathBuf>,
+    /// A PEM file with who signs the nodes' certificates; default: what the machine trusts.
+    #[arg(long)]
+    pub ca: Option<PathBuf>,
 }
+
+/// If the configuration does not say when a follower of this node counts as silent.
+const SILENT_AFTER: Duration = Duration::from_secs(10);
 
 /// Follows, and serves reads, until SIGINT or SIGTERM. A folder that has been promoted leads.
 ///
@@ -47,6 +53,8 @@ pub async fn run(args: FollowArgs) -> Result<ExitCode, String> {
         peers,
         acks,
         follower: given.as_ref().and_then(|given| given.follower.clone()),
+        silent_after: given.as_ref().map_or(SILENT_AFTER, |given| given.silent_after),
+        ca: args.ca.or(given.as_ref().and_then(|given| given.ca.clone())),
         url: given.and_then(|given| given.url),
         keys: args.keys,
     });

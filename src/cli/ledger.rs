@@ -1,4 +1,4 @@
-//! `medina ledger verify`: was the ledger ever rewritten?
+//! `medina ledger verify`: was the ledger ever rewritten? Exit 0 no, 3 yes (proven), 1 it could not be found out.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,7 +11,8 @@ use crate::money::transparency::verify::{self, Doubt, Grown, Remote};
 /// `medina ledger …`
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum LedgerVerb {
-    /// Proves that the ledger only grew since an old checkpoint (keep one: `curl URL/ledger/checkpoint`).
+    /// Proves that the ledger only grew since an old checkpoint (keep one: `curl URL/ledger/checkpoint`). Exit 0: it did; 3: proof that it did not; 1: no
+    /// answer.
     Verify(VerifyArgs),
 }
 
@@ -38,7 +39,10 @@ pub struct VerifyArgs {
     pub json: bool,
 }
 
-/// Runs the verb: 0 it only grew, 1 it did not, or could not be asked.
+/// Exit code: the ledger did not only grow, and there is proof of it.
+pub const EXIT_CAUGHT: u8 = 3;
+
+/// Runs the verb: 0 it only grew, [`EXIT_CAUGHT`] it shrank, forked or was rewritten, 1 it could not be asked or what it says is not signed.
 ///
 /// # Errors
 /// A file that cannot be read.
@@ -93,5 +97,9 @@ fn say(checked: &Result<Grown, Doubt>, path: &Path, as_json: bool, is_key_known:
         Err(doubt) if as_json => println!("{}", json!({ "ok": false, "proven": doubt.is_proof(), "why": doubt.to_string() })),
         Err(doubt) => eprintln!("medina: {doubt}"),
     }
-    if checked.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    match checked {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(doubt) if doubt.is_proof() => ExitCode::from(EXIT_CAUGHT),
+        Err(_) => ExitCode::FAILURE,
+    }
 }

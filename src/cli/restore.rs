@@ -118,6 +118,9 @@ fn say(restored: &Restored) {
             println!("outbox     paused; when the original no longer runs: medina outbox release");
             if restored.keys {
                 println!("keys       copied");
+                if restored.erased_again > 0 {
+                    println!("erased     {} persons again, whose keys were still in that copy of the keys", restored.erased_again);
+                }
             } else {
                 println!(
                     "keys       NOT in the copy, by design: put the backup of DATA/keys into the new folder before `medina serve` (or --keys DIR)"

@@ -2,7 +2,7 @@
 //! ([`gate::Authenticate`]) and the composition root wires.
 //!
 //! Reading order: [`problem`] (every refusal), [`gate`] (who asks), [`request`] (strict input), [`command`] (writes), [`page`] (lists), [`live`] (streams),
-//! [`docs`] (the contract), [`server`] (sockets, TLS, limits).
+//! [`docs`] (the contract), [`server`] (sockets, TLS, limits), [`patience`] (idle lines and slow heads).
 
 pub mod command;
 pub mod docs;
@@ -10,6 +10,7 @@ pub mod gate;
 pub mod layers;
 pub mod live;
 pub mod page;
+pub mod patience;
 pub mod place;
 pub mod problem;
 pub mod request;

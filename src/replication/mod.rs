@@ -30,6 +30,7 @@ pub use role::Role;
 pub use token::Token;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::engine::AckOptions;
 
@@ -53,4 +54,8 @@ pub struct ReplicationOptions {
     pub url: Option<String>,
     /// A copy of the leader's `DATA/keys`, for a follower that has none.
     pub keys: Option<PathBuf>,
+    /// A PEM file: only what these authorities signed is believed of other nodes (HTTPS); the machine's roots if absent.
+    pub ca: Option<PathBuf>,
+    /// A follower that has said nothing for so long comes onto the operators' list.
+    pub silent_after: Duration,
 }

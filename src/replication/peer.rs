@@ -1,9 +1,10 @@
 //! Asking another node.
 
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use storage::Position;
 
@@ -38,14 +39,22 @@ pub enum PeerError {
 pub struct Peers {
     http: Client,
     token: Token,
+    /// This process: what answers with the same number is this node under another name.
+    process: u64,
 }
 
 impl Peers {
+    /// With `ca`, a PEM file, nodes prove themselves with certificates that those in it signed, and no others; without, with the machine's.
+    ///
     /// # Errors
-    /// The client cannot be made.
-    pub fn new(token: Token) -> reqwest::Result<Self> {
-        let http = Client::builder().no_proxy().connect_timeout(CONNECT).read_timeout(SILENCE).tcp_nodelay(true).build()?;
-        Ok(Self { http, token })
+    /// A sentence: the file cannot be used, or the client cannot be made.
+    pub fn new(token: Token, process: u64, ca: Option<&Path>) -> Result<Self, String> {
+        let mut http = Client::builder().no_proxy().connect_timeout(CONNECT).read_timeout(SILENCE).tcp_nodelay(true);
+        if let Some(file) = ca {
+            http = http.tls_certs_only(authorities(file)?);
+        }
+        let http = http.build().map_err(|error| format!("no HTTP client for the peers: {error}"))?;
+        Ok(Self { http, token, process })
     }
 
     fn get(&self, node: &str, path: &str, query: &[(&str, &str)]) -> Result<RequestBuilder, PeerError> {
@@ -66,10 +75,11 @@ impl Peers {
         Self::json(self.get(node, "status", &[])?).await
     }
 
-    /// How all of them are, those that answer.
+    /// How all of them are, those that answer and are not this node itself.
     pub async fn statuses(&self, nodes: &[String]) -> Vec<(String, Status)> {
         let asked = nodes.iter().map(|node| async move { self.status(node).await.ok().map(|status| (node.clone(), status)) });
-        join_all(asked).await.into_iter().flatten().collect()
+        let answered = join_all(asked).await.into_iter().flatten();
+        answered.filter(|(_, status)| status.process == 0 || status.process != self.process).collect()
     }
 
     /// Who leads with the highest epoch, not below `epoch`.
@@ -127,6 +137,13 @@ impl Peers {
         let request = self.http.post(format!("{node}/replication/ack")).bearer_auth(self.token.bearer()).json(said);
         checked(request.timeout(SILENCE).send().await?).await.map(drop)
     }
+}
+
+fn authorities(file: &Path) -> Result<Vec<Certificate>, String> {
+    let failed = |why: String| format!("[replication] ca {}: {why}", file.display());
+    let pem = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
+    let all = Certificate::from_pem_bundle(&pem).map_err(|error| failed(error.to_string()))?;
+    if all.is_empty() { Err(failed("there is no certificate in it".to_owned())) } else { Ok(all) }
 }
 
 async fn checked(response: Response) -> Result<Response, PeerError> {

@@ -1,5 +1,5 @@
 //! Before a follower's folder opens: does its history continue the leader's? If not, its end is set aside as text, cut, and the leader's takes its place; a
-//! folder without a state, or too far behind, begins with the leader's snapshot.
+//! folder without a state, or too far behind, begins with the leader's snapshot. The old state stays until the new one is whole.
 
 use std::fs;
 use std::io;
@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use storage::disk::{Disk, RealDisk};
 use storage::log::{LogReader, Record};
+use storage::replica::epoch::{EPOCHS, EpochStart};
 use storage::replica::history;
 use storage::store::CutError;
-use storage::{Options, Position, Store};
+use storage::{Direction, Options, Position, Store};
 use tokio::io::AsyncWriteExt;
 
 use super::node::Node;
@@ -23,6 +24,8 @@ pub type Tell = fn(&Record) -> String;
 
 /// Where what was given up is kept, in the data folder.
 pub const ASIDE: &str = "set-aside";
+/// There, for a moment: a state that the leader's replaces, and that had nothing of its own.
+const OUTDATED: &str = "outdated";
 
 /// Why a folder cannot follow (yet).
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +73,7 @@ impl Rejoin<'_> {
     /// # Errors
     /// [`RejoinError`]: an operator has to act.
     pub async fn run(&self) -> Result<(), RejoinError> {
+        self.finish_a_replacement().map_err(|error| RejoinError::Io("a replacement that a crash ended", error))?;
         loop {
             let has_state = self.state().join("state.redb").exists();
             let here = if has_state { Some(self.open()?.position()) } else { None };
@@ -97,13 +101,16 @@ impl Rejoin<'_> {
         if status.sandbox != self.sandbox {
             return Err(RejoinError::Sandbox(leader.to_owned(), if status.sandbox { "a sandbox" } else { "live" }));
         }
-        let Some(here) = here else { return self.bootstrap(leader).await };
+        let Some(here) = here else {
+            self.fetch(leader).await?;
+            return self.put_in_place(None);
+        };
         match self.node.peers.holds(leader, here).await? {
             Has::Yes => Ok(()),
             Has::Trimmed => {
                 tracing::warn!(seq = here.seq, "too far behind the leader's log: beginning with its snapshot");
-                self.clear("too-far-behind", false)?;
-                self.bootstrap(leader).await
+                self.fetch(leader).await?;
+                self.replace_what_is_too_old(here)
             }
             Has::No => self.give_up_the_end(leader, here).await,
         }
@@ -129,8 +136,8 @@ impl Rejoin<'_> {
             Ok(store) => drop(store),
             Err(CutError::Folded { .. }) => {
                 self.write_down(&log_dir, from, here, &file)?;
-                self.clear(&format!("state-{name}"), true)?;
-                self.bootstrap(leader).await?;
+                self.fetch(leader).await?;
+                self.put_in_place(Some(&format!("state-{name}")))?;
             }
             Err(error) => return Err(error.into()),
         }
@@ -172,26 +179,69 @@ impl Rejoin<'_> {
             .map_err(|error| RejoinError::Io("the account of what is set aside", error))
     }
 
-    /// Takes the state out of the way: kept whole under [`ASIDE`], or removed.
-    fn clear(&self, name: &str, keep: bool) -> Result<(), RejoinError> {
-        let clear = || {
+    /// The log of this node no longer reaches the leader's. What is here is a beginning of the leader's history, and goes; unless that history left
+    /// this one's epoch before `here`: then this node has what nobody else has, and it is set aside.
+    fn replace_what_is_too_old(&self, here: Position) -> Result<(), RejoinError> {
+        let theirs = Store::open(Self::disk(), &self.incoming(), Options::with_seed([0; 32]))?;
+        let later = EPOCHS.scan_range(theirs.head(), &here.epoch.saturating_add(1), &u64::MAX, Direction::Forward).next();
+        drop(theirs);
+        let Some((_, EpochStart(common))) = later.filter(|(_, EpochStart(before))| here.seq > before.seq) else {
+            return self.put_in_place(None);
+        };
+        let log_dir = self.state().join("log");
+        let from = first_seq(&log_dir)?.max(common.seq + 1);
+        let name = format!("{}.{from}-{}.{}", common.epoch, here.epoch, here.seq);
+        let aside = self.data.join(ASIDE);
+        fs::create_dir_all(&aside).map_err(|error| RejoinError::Io("the folder for what is set aside", error))?;
+        let file = aside.join(format!("{name}.jsonl"));
+        self.write_down(&log_dir, from, here, &file)?;
+        tracing::error!(file = %file.display(), from, to = here.seq, "this node's end was not in the leader's history: it is set aside in that file");
+        self.put_in_place(Some(&format!("state-{name}")))
+    }
+
+    /// Where the leader's state is made, beside the one that is here.
+    fn incoming(&self) -> PathBuf {
+        self.data.join("state.incoming")
+    }
+
+    /// The fetched state takes the place of the one that is here, which is kept under `keep` in [`ASIDE`], or removed. What was built from the old one goes.
+    ///
+    /// At every moment one of the two is whole: see [`Rejoin::finish_a_replacement`].
+    fn put_in_place(&self, keep: Option<&str>) -> Result<(), RejoinError> {
+        let swap = || {
             let aside = self.data.join(ASIDE);
-            fs::create_dir_all(&aside)?;
-            let target = aside.join(name);
-            remove_folder(&target)?;
-            fs::rename(self.state(), &target)?;
+            let old = aside.join(keep.unwrap_or(OUTDATED));
+            remove_folder(&old)?;
+            if self.state().exists() {
+                fs::create_dir_all(&aside)?;
+                fs::rename(self.state(), &old)?;
+                fs::File::open(&aside)?.sync_all()?;
+            }
+            fs::rename(self.incoming(), self.state())?;
             fs::File::open(self.data)?.sync_all()?;
-            if !keep {
-                remove_folder(&target)?;
+            if keep.is_none() {
+                remove_folder(&old)?;
             }
             remove_folder(&self.data.join("search"))
         };
-        clear().map_err(|error| RejoinError::Io("the old state could not be taken out of the way", error))
+        swap().map_err(|error| RejoinError::Io("the leader's state could not be put in the place of the old one", error))
     }
 
-    /// Loads the leader's snapshot, by way of a file: a slow restore must not hold the leader's pages.
-    async fn bootstrap(&self, leader: &str) -> Result<(), RejoinError> {
-        tracing::warn!(leader, "beginning with the leader's snapshot");
+    /// A crash may have come after the old state was moved and before the new one was; or before what is outdated was removed.
+    fn finish_a_replacement(&self) -> io::Result<()> {
+        let is_whole = |folder: PathBuf| folder.join("state.redb").exists();
+        if !is_whole(self.state()) && is_whole(self.incoming()) {
+            remove_folder(&self.state())?;
+            fs::rename(self.incoming(), self.state())?;
+            fs::File::open(self.data)?.sync_all()?;
+            remove_folder(&self.data.join("search"))?;
+        }
+        remove_folder(&self.data.join(ASIDE).join(OUTDATED))
+    }
+
+    /// Fetches the leader's snapshot and makes a state of it beside the one that is here; by way of a file: a slow restore must not hold the leader's pages.
+    async fn fetch(&self, leader: &str) -> Result<(), RejoinError> {
+        tracing::warn!(leader, "fetching the leader's snapshot");
         let path = self.data.join("bootstrap.snapshot");
         let mut body = self.node.peers.snapshot(leader, &self.node.options.node).await?;
         let failed = |error| RejoinError::Io("the leader's snapshot could not be kept", error);
@@ -200,12 +250,12 @@ impl Rejoin<'_> {
             file.write_all(&chunk).await.map_err(failed)?;
         }
         file.flush().await.map_err(failed)?;
-        let (state, from) = (self.state(), path.clone());
+        let (incoming, from) = (self.incoming(), path.clone());
         // An attempt that a crash ended.
-        remove_folder(&state).map_err(failed)?;
+        remove_folder(&incoming).map_err(failed)?;
         let restored = tokio::task::spawn_blocking(move || {
             let file = io::BufReader::new(fs::File::open(&from).map_err(failed)?);
-            Ok::<_, RejoinError>(storage::snapshot::restore(file, Self::disk(), &state)?)
+            Ok::<_, RejoinError>(storage::snapshot::restore(file, Self::disk(), &incoming)?)
         });
         let header = restored.await.map_err(|error| failed(io::Error::other(error)))??;
         fs::remove_file(&path).map_err(failed)?;

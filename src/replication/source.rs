@@ -22,7 +22,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::keys::{self, PeopleKeys};
 use super::node::Node;
 use super::role::Promise;
-use super::session::Sessions;
 use super::wire::{self, Acknowledgement, Asker, From, Has, Heartbeat, Place, SESSION, Status};
 use crate::edge::Problem;
 use crate::engine::{Ack, Engine};
@@ -42,7 +41,6 @@ pub struct Source {
     node: Arc<Node>,
     engine: Engine,
     keys: Arc<dyn PeopleKeys>,
-    sessions: Arc<Sessions>,
     next: Arc<AtomicU64>,
     stop: watch::Receiver<bool>,
 }
@@ -52,7 +50,7 @@ impl Source {
     pub fn new(node: Arc<Node>, engine: Engine, keys: Arc<dyn PeopleKeys>, stop: watch::Receiver<bool>) -> Self {
         // Numbers of an earlier process must not be taken for this one's.
         let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-        Self { node, engine, keys, sessions: Arc::default(), next: Arc::new(AtomicU64::new(started)), stop }
+        Self { node, engine, keys, next: Arc::new(AtomicU64::new(started)), stop }
     }
 
     /// The routes; every one of them asks for the token.
@@ -121,6 +119,7 @@ async fn status(State(source): State<Source>) -> Json<Status> {
         epoch,
         seq,
         leader: source.engine.leader(),
+        process: source.node.process,
     })
 }
 
@@ -173,12 +172,12 @@ async fn log(State(source): State<Source>, Query(from): Query<From>) -> Result<R
         Err(error) => return Err(Problem::new(500, "internal", error.to_string())),
     };
     let session = source.next.fetch_add(1, Ordering::Relaxed);
-    source.sessions.open(session, &from.node, after);
+    source.node.sessions.open(session, &from.node, after);
     tracing::info!(node = from.node, after, "a follower came");
     let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
     tokio::task::spawn_blocking(move || {
         let ended = send(&source, &from, session, reader, &sender);
-        source.sessions.close(session);
+        source.node.sessions.close(session);
         tracing::info!(node = from.node, why = ended, "a follower's stream ended");
     });
     let headers = [(header::CONTENT_TYPE.as_str(), "application/octet-stream".to_owned()), (SESSION, session.to_string())];
@@ -198,7 +197,7 @@ fn send(source: &Source, from: &From, session: u64, mut reader: LogReader, to: &
     let mut stop = source.stop.clone();
     let (mut sent_bytes, mut beat_at) = (0, Instant::now());
     loop {
-        if !source.leads() || !source.sessions.is_open(session) {
+        if !source.leads() || !source.node.sessions.is_open(session) {
             return "this node does not lead, or another stream took its place";
         }
         // By the clock, also under load: the follower must know what the leader promises before its acknowledgements count.
@@ -222,12 +221,11 @@ fn send(source: &Source, from: &From, session: u64, mut reader: LogReader, to: &
                     return "the log could not be read";
                 }
             };
-            sent_bytes = source.sessions.sent(session, reader.position().seq, chunk.len() as u64);
+            sent_bytes = source.node.sessions.sent(session, reader.position().seq, chunk.len() as u64);
             if to.blocking_send(Ok(chunk.into())).is_err() {
                 return "the follower went away";
             }
         }
-        source.sessions.show(source.engine.synced().borrow().seq);
         if reader.position().seq < head.seq {
             continue;
         }
@@ -263,7 +261,7 @@ async fn acknowledge(State(source): State<Source>, Json(said): Json<Acknowledgem
     if said.epoch > here.epoch || said.seq > here.seq {
         return Err(stale());
     }
-    let node = source.sessions.acknowledged(said.session, said.seq).ok_or_else(stale)?;
+    let node = source.node.sessions.acknowledged(said.session, said.seq, here.seq).ok_or_else(stale)?;
     if source.node.options.follower.as_deref() == Some(&node) {
         source.engine.acks().acknowledge(said.seq);
         source.node.acknowledged.send_if_modified(|known| {

@@ -96,7 +96,7 @@ async fn follow(node: &Arc<Node>, engine: &Engine, keys: &Arc<dyn PeopleKeys>, l
     let _ends_with_the_stream = Ends(acknowledging);
     let mut waiting = Vec::new();
     let mut look = tokio::time::interval_at(tokio::time::Instant::now() + LOOK_EVERY, LOOK_EVERY);
-    let (mut received, mut level_at, mut keys_known) = (0, Instant::now(), None);
+    let (mut received, mut keys_known) = (0, None);
     loop {
         let chunk = tokio::select! {
             chunk = stream.chunk() => chunk.map_err(PeerError::Away)?,
@@ -122,7 +122,7 @@ async fn follow(node: &Arc<Node>, engine: &Engine, keys: &Arc<dyn PeopleKeys>, l
             }
         }
         if let Some(beat) = beat {
-            heard(node, engine, &beat, (&mut level_at, received));
+            heard(node, engine, &beat, received);
             if keys_known != Some(beat.keys) {
                 fetch_keys(node, keys, leader).await?;
                 keys_known = Some(beat.keys);
@@ -180,21 +180,22 @@ impl Drop for Ends {
     }
 }
 
-fn heard(node: &Arc<Node>, engine: &Engine, beat: &Heartbeat, (level_at, received): (&mut Instant, u64)) {
+fn heard(node: &Arc<Node>, engine: &Engine, beat: &Heartbeat, received: u64) {
     let here = engine.view().position();
-    node.lag.send_replace(Lag { connected: true, leader_seq: beat.seq, leader_epoch: beat.epoch });
+    let now = Instant::now();
+    node.lag.send_modify(|lag| {
+        let level_at = if beat.seq <= here.seq { Some(now) } else { lag.level_at.or(Some(now)) };
+        *lag = Lag {
+            connected: true,
+            leader_seq: beat.seq,
+            leader_epoch: beat.epoch,
+            heard_at: Some(now),
+            level_at,
+            behind_bytes: beat.sent_bytes.saturating_sub(received),
+            degraded: beat.degraded,
+        };
+    });
     if let Err(error) = node.remember(|part| part.promise = Some(beat.promise.clone())) {
         tracing::error!(%error, "what the leader promises could not be remembered");
     }
-    let behind = beat.seq.saturating_sub(here.seq);
-    if behind == 0 {
-        *level_at = Instant::now();
-    }
-    let seconds = if behind == 0 { 0.0 } else { level_at.elapsed().as_secs_f64() };
-    let name = node.options.node.clone();
-    metrics::gauge!("medina_replication_lag_seconds", "node" => name.clone()).set(seconds);
-    metrics::gauge!("medina_replication_lag_records", "node" => name.clone()).set(behind as f64);
-    metrics::gauge!("medina_replication_lag_bytes", "node" => name).set(beat.sent_bytes.saturating_sub(received) as f64);
-    metrics::gauge!("medina_replication_epoch").set(here.epoch as f64);
-    metrics::gauge!("medina_replication_degraded").set(f64::from(u8::from(beat.degraded)));
 }

@@ -29,6 +29,9 @@ pub struct Status {
     pub seq: u64,
     /// Whom it follows.
     pub leader: Option<String>,
+    /// A number of the process's own, so that a node that asks itself by another name knows itself. 0: it does not say.
+    #[serde(default)]
+    pub process: u64,
 }
 
 /// `?after=&hash=&epoch=&node=`: what a follower has.

@@ -3,7 +3,10 @@
 
 mod bucket;
 mod city;
+mod erasure;
 mod parts;
+mod pictures;
+mod schedule;
 #[path = "../wire/mod.rs"]
 mod wire;
 

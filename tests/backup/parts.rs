@@ -1,5 +1,6 @@
 //! Sending in parts, archiving step by step, keeping by policy: without an appliance around.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -142,7 +143,7 @@ async fn what_the_policy_keeps_can_be_restored_and_the_rest_is_gone() {
             archiver.step(&store.views().now(), &to).expect("it is sent");
             digests.push(store.head().digest().to_string());
         }
-        let removed = keep::prune(&to, Keep { last: 2, daily: 0, weekly: 0 }).expect("it prunes");
+        let removed = keep::prune(&to, Keep { last: 2, daily: 0, weekly: 0 }, &BTreeSet::new()).expect("it prunes");
         // Four snapshots of two objects each, and the log up to the older of the two that stay.
         assert_eq!(removed, 4 * 2 + 4);
         let stock = keep::Stock::of(&to).expect("it lists");

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use reqwest::Client;
 
+/// The nodes' secret.
+pub const TOKEN: &str = "a-secret-of-all-nodes";
 const BINARY: &str = env!("CARGO_BIN_EXE_medina");
 /// Whatever is waited for comes sooner, or it never does.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -46,30 +48,92 @@ impl Place {
     }
 }
 
+/// What two machines are told.
+pub struct Setup<'a> {
+    pub ack: &'a str,
+    pub places: [Place; 2],
+    /// How each finds the other, if not by its place's own address.
+    pub seen_as: [Option<String>; 2],
+    /// More of `[replication]`, for both.
+    pub replication: String,
+    /// More sections, for both.
+    pub sections: String,
+    /// Whom a tester believes over HTTPS, as PEM.
+    pub ca: Option<String>,
+}
+
+impl<'a> Setup<'a> {
+    pub fn new(ack: &'a str) -> Self {
+        let places = [Place::loopback(), Place::loopback()];
+        Self { ack, places, seen_as: [None, None], replication: String::new(), sections: String::new(), ca: None }
+    }
+}
+
+/// A client; with a CA, of HTTPS that this CA has signed.
+pub fn client(ca: Option<&str>) -> Client {
+    medina::crypto::install();
+    let mut http = Client::builder().no_proxy().timeout(Duration::from_secs(5));
+    if let Some(pem) = ca {
+        http = http.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem.as_bytes()).expect("PEM"));
+    }
+    http.build().expect("a client")
+}
+
 impl Machine {
     /// Two machines that know each other: `a` leads, `b` follows.
     pub fn pair(folder: &Path, ack: &str) -> (Self, Self) {
-        Self::pair_at(folder, ack, [Place::loopback(), Place::loopback()])
+        Self::pair_as(folder, &Setup::new(ack))
     }
 
-    pub fn pair_at(folder: &Path, ack: &str, [a, b]: [Place; 2]) -> (Self, Self) {
+    pub fn pair_at(folder: &Path, ack: &str, places: [Place; 2]) -> (Self, Self) {
+        Self::pair_as(folder, &Setup { places, ..Setup::new(ack) })
+    }
+
+    pub fn pair_as(folder: &Path, setup: &Setup<'_>) -> (Self, Self) {
         medina::crypto::install();
-        std::fs::write(folder.join("token"), "a-secret-of-all-nodes").expect("written");
-        let follows = format!("role = \"follower\"\nkeys = {:?}\nleader = {:?}\n", folder.join("a/keys"), a.url);
-        let first = Self::new(folder, ("a", &a), ("b", &b.url), ack, "role = \"leader\"\n");
-        (first, Self::new(folder, ("b", &b), ("a", &a.url), ack, &follows))
+        std::fs::write(folder.join("token"), TOKEN).expect("written");
+        let [a, b] = &setup.places;
+        let [a_seen, b_seen] = [(&setup.seen_as[0], a), (&setup.seen_as[1], b)].map(|(seen, place)| seen.as_ref().unwrap_or(&place.url));
+        let follows = format!("role = \"follower\"\nkeys = {:?}\nleader = {a_seen:?}\n", folder.join("a/keys"));
+        let first = Self::new(folder, ("a", a), ("b", b_seen), setup, "role = \"leader\"\n");
+        (first, Self::new(folder, ("b", b), ("a", a_seen), setup, &follows))
     }
 
-    fn new(folder: &Path, (name, place): (&'static str, &Place), (other, its_url): (&str, &str), ack: &str, more: &str) -> Self {
+    fn new(folder: &Path, (name, place): (&'static str, &Place), (other, its_url): (&str, &str), setup: &Setup<'_>, more: &str) -> Self {
         let (data, config) = (folder.join(name), folder.join(format!("{name}.toml")));
-        let (token, listen) = (folder.join("token"), &place.listen);
+        let (token, listen, ack) = (folder.join("token"), &place.listen, setup.ack);
+        let (replication, sections) = (&setup.replication, &setup.sections);
         let text = format!(
             "data = {data:?}\nlisten = {listen:?}\nsandbox = true\n[replication]\ntoken_file = {token:?}\nnode = {name:?}\n\
-             peers = [{its_url:?}]\nack = {ack:?}\nack_timeout_ms = 1000\nfollower = {other:?}\n{more}"
+             peers = [{its_url:?}]\nack = {ack:?}\nack_timeout_ms = 1000\nfollower = {other:?}\n{more}{replication}\n{sections}"
         );
         std::fs::write(&config, text).expect("written");
-        let http = Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().expect("a client");
+        let http = client(setup.ca.as_deref());
         Self { name, data, base: place.base.clone(), namespace: place.namespace.clone(), config, child: None, http }
+    }
+
+    /// The process's number, to hold it still (SIGSTOP) and let it go on.
+    pub fn signal(&self, signal: i32) {
+        let id = i32::try_from(self.child.as_ref().expect("it runs").id()).expect("a process id");
+        // SAFETY: kill has no memory effects; the child is ours and not yet waited for, so the id is its own.
+        assert_eq!(unsafe { libc::kill(id, signal) }, 0);
+    }
+
+    /// Waits until it has ended by itself; whether it says that all went well.
+    pub fn ended(&mut self) -> bool {
+        self.child.take().expect("it runs").wait().expect("it is ours").success()
+    }
+
+    /// One of the figures, of `node` if it has that label.
+    pub async fn figure(&self, name: &str) -> Option<f64> {
+        let (_, text) = self.get("/metrics").await?;
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// Waits until one of the figures is as it should be.
+    pub async fn until_figure(&self, name: &str, is: impl Fn(f64) -> bool) {
+        let value = |text: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse::<f64>().ok());
+        self.until(name, "/metrics", |_, text| value(text).is_some_and(&is)).await;
     }
 
     pub fn start(&mut self) {

@@ -1,8 +1,14 @@
 //! Two real processes: the leader is killed under load, its follower takes over, the old one comes back. With `ack = "follower"` nothing that was
 //! acknowledged is ever missing; without, what a lost machine loses is set aside to be read. `MEDINA_FAILOVERS` says how many rounds.
 
+mod away;
 mod machine;
 mod partition;
+mod relay;
+mod serving;
+mod split;
+mod tls;
+mod watching;
 #[path = "../wire/mod.rs"]
 mod wire;
 

@@ -57,13 +57,15 @@ impl Search {
         Ok(search)
     }
 
-    /// Ends the feed, which notes how far it came. Call it after the engine has stopped. Blocks.
+    /// Ends the feed, which notes how far it came, and lets go of the folder: whoever still holds the service (a line that was cut, the engine's list)
+    /// must not keep the next start out of it. Call it when nobody searches any more. Blocks.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         self.stop.notify_one();
         if let Some(thread) = self.feeder.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }
+        self.index.store(None);
     }
 
     /// The last command whose changes can be found.

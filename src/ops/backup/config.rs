@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::time::Time;
+
 /// Where copies go, how often, how long they are kept. Without the section: a snapshot into `DATA/snapshots` every six hours.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -27,6 +29,9 @@ pub struct BackupConfig {
     /// A restore drill (restore the newest copy to scratch, check everything, remove it) is run this often; 0: never.
     pub drill_every_hours: u32,
     pub s3: S3,
+    /// Whose time the schedule and the throttle go by; a test's own.
+    #[serde(skip)]
+    pub time: Time,
 }
 
 impl Default for BackupConfig {
@@ -42,6 +47,7 @@ impl Default for BackupConfig {
             bytes_per_s: 0,
             drill_every_hours: 168,
             s3: S3::default(),
+            time: Time::Machine,
         }
     }
 }

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Name;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use storage::Timestamp;
 use tokio::runtime::Handle;
 
 use super::config::{BackupConfig, S3};
 use super::seal::{Seal, Unseal};
+use super::time::Throttle;
 
 /// What an encrypted object's name ends with.
 const SEALED: &str = ".age";
@@ -30,7 +31,7 @@ pub struct Destination {
     folder: Option<PathBuf>,
     seal: Option<Seal>,
     unseal: Option<Unseal>,
-    bytes_per_s: u64,
+    throttle: Throttle,
 }
 
 impl Destination {
@@ -55,7 +56,16 @@ impl Destination {
             let opened = LocalFileSystem::new_with_prefix(folder).map_err(|error| format!("the folder {to} cannot be used: {error}"))?;
             (Arc::new(opened.with_fsync(true)), Name::default(), Some(folder.to_owned()))
         };
-        Ok(Self { store, prefix, runtime: runtime.clone(), shown: to.to_owned(), folder, seal: None, unseal: None, bytes_per_s: 0 })
+        Ok(Self {
+            store,
+            prefix,
+            runtime: runtime.clone(),
+            shown: to.to_owned(),
+            folder,
+            seal: None,
+            unseal: None,
+            throttle: Throttle::default(),
+        })
     }
 
     /// What the configuration names, with its encryption and its throttle; `None` if copies stay at home.
@@ -66,8 +76,13 @@ impl Destination {
         let Some(to) = &config.to else { return Ok(None) };
         let seal = Seal::new(&config.recipients)?;
         let unseal = config.identity_file.as_deref().map(Unseal::read).transpose()?;
-        let bytes_per_s = config.bytes_per_s;
-        Ok(Some(Self { seal, unseal, bytes_per_s, ..Self::open(to, &config.s3, true, runtime)? }))
+        let throttle = Throttle::new(config.bytes_per_s, config.time.clone());
+        Ok(Some(Self { seal, unseal, throttle, ..Self::open(to, &config.s3, true, runtime)? }))
+    }
+
+    /// From now on everything goes out as fast as it can: the end must not wait.
+    pub fn hurry(&self) {
+        self.throttle.lifted.ring();
     }
 
     /// With the keys to read what is encrypted.
@@ -107,12 +122,8 @@ impl Destination {
     /// # Errors
     /// A sentence.
     pub fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), String> {
-        let size = bytes.len() as u64;
+        self.throttle.before(bytes.len() as u64);
         self.wait(self.store.put(&self.name(name), bytes.into()), "could not write", name)?;
-        // Over minutes the average holds; one object goes out as fast as it can. 0: no limit.
-        if let Some(owed_ms) = size.saturating_mul(1_000).checked_div(self.bytes_per_s) {
-            std::thread::sleep(Duration::from_millis(owed_ms));
-        }
         Ok(())
     }
 
@@ -145,13 +156,29 @@ impl Destination {
     /// # Errors
     /// A sentence.
     pub fn list(&self, folder: &str) -> Result<BTreeMap<String, u64>, String> {
+        Ok(self.listing(folder)?.into_iter().map(|(name, (bytes, _))| (name, bytes)).collect())
+    }
+
+    /// The names below `folder`, and when each was written, by the destination's clock.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn ages(&self, folder: &str) -> Result<BTreeMap<String, Timestamp>, String> {
+        Ok(self.listing(folder)?.into_iter().map(|(name, (_, at))| (name, at)).collect())
+    }
+
+    fn listing(&self, folder: &str) -> Result<BTreeMap<String, (u64, Timestamp)>, String> {
         let prefix = self.name(folder);
         let listed = self.wait(self.store.list(Some(&prefix)).try_collect::<Vec<_>>(), "could not list", folder)?;
         let relative = |name: &Name| {
             let parts: Vec<String> = name.prefix_match(&prefix)?.map(|part| part.as_ref().to_owned()).collect();
             Some(parts.join("/"))
         };
-        Ok(listed.iter().filter_map(|object| Some((relative(&object.location)?, object.size))).collect())
+        let entry = |object: &ObjectMeta| {
+            let written_at = Timestamp::from_millis(object.last_modified.timestamp_millis());
+            Some((relative(&object.location)?, (object.size, written_at)))
+        };
+        Ok(listed.iter().filter_map(entry).collect())
     }
 
     /// Removes an object; one that is not there is no error.

@@ -7,6 +7,7 @@ use storage::archive::{PieceName, Place};
 use super::config::Keep;
 use super::destination::{Destination, plain_name};
 use super::manifest::MANIFEST;
+use super::pictures;
 
 const MS_PER_DAY: i64 = 86_400_000;
 /// 1970-01-01 was a Thursday.
@@ -62,11 +63,12 @@ impl Stock {
     }
 }
 
-/// Removes what the policy no longer wants: snapshots, uploads that were given up, and log that no snapshot needs. Returns how many objects went.
+/// Removes what the policy no longer wants: snapshots, uploads that were given up, the log that no snapshot needs, and pictures that neither a snapshot
+/// needs nor the state as it is (`pictures_now`). Returns how many objects went.
 ///
 /// # Errors
 /// A sentence; what is left is whole.
-pub fn prune(at: &Destination, keep: Keep) -> Result<u64, String> {
+pub fn prune(at: &Destination, keep: Keep, pictures_now: &BTreeSet<[u8; 32]>) -> Result<u64, String> {
     let stock = Stock::of(at)?;
     let wanted = wanted(&stock.snapshots, keep);
     let (Some(oldest), Some(newest)) = (wanted.first(), wanted.last()) else { return Ok(0) };
@@ -87,7 +89,7 @@ pub fn prune(at: &Destination, keep: Keep) -> Result<u64, String> {
         at.delete(&format!("log/{object}"))?;
         removed += 1;
     }
-    Ok(removed)
+    Ok(removed + pictures::prune(at, &wanted, pictures_now)?)
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use storage::archive::Place;
 use storage::{Hash, Position, Timestamp};
 
+use super::pictures::Pictures;
+
 /// The snapshot in `snapshots/<place>/`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -28,6 +30,9 @@ pub struct Manifest {
     pub taken_at: String,
     /// One after the other they are the snapshot.
     pub parts: Vec<Part>,
+    /// Which pictures its rows name; absent from snapshots of release 0.1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<Pictures>,
 }
 
 /// A part of the stream, an object of its own.

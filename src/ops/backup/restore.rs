@@ -12,9 +12,11 @@ use storage::archive::Goal;
 use storage::{Clock, MachineClock, View};
 
 use super::destination::{Destination, plain_name};
+use super::erased;
 use super::rebuild::{Rebuilt, rebuild};
 use super::ship::{Progress, is_hash};
 use crate::engine::pause;
+use crate::people::keyring::Keyring;
 
 /// What came of a restore or a drill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +43,9 @@ pub struct Restored {
     pub media: u64,
     /// Whether keys were copied; without its keys the copy does not start.
     pub keys: bool,
+    /// Persons who were erased after that copy of the keys was made, and whose keys were erased in it too.
+    #[serde(default)]
+    pub erased_again: u64,
     pub took_ms: u64,
 }
 
@@ -59,6 +64,7 @@ impl Restored {
             mode: rebuilt.manifest.mode.clone(),
             media: 0,
             keys: false,
+            erased_again: 0,
             took_ms: took(begun),
         }
     }
@@ -128,9 +134,11 @@ fn fill(
     drop(rebuilt.store);
     fs::write(to.join("mode"), &manifest.mode).map_err(failed)?;
     restored.media = media(from, &to.join("media"))?;
+    erased::take_along(from, to)?;
     if let Some(keys) = keys {
         copy_keys(keys, &to.join("keys")).map_err(|error| format!("the keys in {}: {error}", keys.display()))?;
         restored.keys = true;
+        restored.erased_again = erase_again(to)?;
     }
     // The state last: a folder that has one is whole.
     fs::rename(&state, to.join("state")).map_err(failed)?;
@@ -154,6 +162,16 @@ fn media(from: &Destination, to: &Path) -> Result<u64, String> {
         copied += 1;
     }
     Ok(copied)
+}
+
+/// A copy that gets its keys by hand, later, does the same when it starts.
+fn erase_again(to: &Path) -> Result<u64, String> {
+    let keys = to.join("keys");
+    if !keys.join("people.keys").exists() {
+        return Ok(0);
+    }
+    let keyring = Keyring::open(&keys).map_err(|error| format!("{}: {error}", keys.display()))?;
+    erased::apply(to, &keyring)
 }
 
 fn copy_keys(from: &Path, to: &Path) -> io::Result<()> {

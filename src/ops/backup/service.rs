@@ -1,8 +1,11 @@
-//! What runs beside a server: the schedule of snapshots and drills on one thread, the archive of the log on another. Both act only while this node leads.
+//! What runs beside a server: the schedule of snapshots and drills on one thread, the archive of the log on another.
+//!
+//! A follower takes snapshots of its own, on its own disk, and drills with them; sending and the archive are the leader's, so that one node at a time
+//! decides what stays at the destination.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,9 +19,11 @@ use super::config::BackupConfig;
 use super::destination::Destination;
 use super::manifest::Manifest;
 use super::restore::{Restored, drill};
-use super::{keep, ship, take};
+use super::time::{Bell, Time};
+use super::{erased, keep, pictures, ship, take};
 use crate::engine::handle::WeakEngine;
 use crate::engine::{Caller, Engine, Fault};
+use crate::people::keyring::Keyring;
 
 /// The schedule is looked at this often.
 const TICK: Duration = Duration::from_secs(10);
@@ -50,13 +55,16 @@ pub struct Taken {
     pub took_ms: u64,
 }
 
+/// Times are [`Time`]'s.
 #[derive(Default)]
 struct Status {
-    snapshot: Option<(Instant, Taken)>,
-    drill: Option<(Instant, Result<Restored, String>)>,
+    snapshot: Option<(Duration, Taken)>,
+    drill: Option<(Duration, Result<Restored, String>)>,
     archived: Option<Place>,
     /// Since when something published is not in the archive.
-    behind_since: Option<Instant>,
+    behind_since: Option<Duration>,
+    /// The version of the people's keys whose erasures are all listed; 0: none yet.
+    erasures_listed: u64,
     last_error: Option<String>,
 }
 
@@ -69,9 +77,11 @@ struct Inner {
     inspect: Inspect,
     status: Mutex<Status>,
     gaps: AtomicU64,
+    keyring: Arc<Keyring>,
+    time: Time,
     /// One copy at a time.
     copying: Mutex<()>,
-    stop: (Mutex<bool>, Condvar),
+    stop: Bell,
 }
 
 /// The running service.
@@ -85,20 +95,28 @@ impl Backup {
     ///
     /// # Errors
     /// What is wrong with the configuration or the destination.
-    pub fn start(engine: &Engine, data: PathBuf, config: BackupConfig, inspect: Inspect) -> Result<Arc<Self>, String> {
+    pub fn start(
+        engine: &Engine,
+        data: PathBuf,
+        config: BackupConfig,
+        keyring: Arc<Keyring>,
+        inspect: Inspect,
+    ) -> Result<Arc<Self>, String> {
         let runtime = Handle::current();
         let to = Destination::configured(&config, &runtime)?;
         let inner = Arc::new(Inner {
             engine: engine.downgrade(),
             runtime,
             data,
+            time: config.time.clone(),
             config,
             to,
             inspect,
             status: Mutex::default(),
             gaps: AtomicU64::new(0),
+            keyring,
             copying: Mutex::new(()),
-            stop: (Mutex::new(false), Condvar::new()),
+            stop: Bell::default(),
         });
         // Without an archive, the newest snapshot and the log on this disk are what a restore begins with.
         if let Some(newest) = take::local(&inner.data).last() {
@@ -140,8 +158,10 @@ impl Backup {
 
     /// Ends both threads; the archive sends what is left first. Blocks.
     pub fn finish(&self) {
-        *lock(&self.inner.stop.0) = true;
-        self.inner.stop.1.notify_all();
+        self.inner.stop.ring();
+        if let Some(to) = &self.inner.to {
+            to.hurry();
+        }
         for thread in lock(&self.threads).drain(..) {
             let _ = thread.join();
         }
@@ -150,16 +170,20 @@ impl Backup {
     /// For the overview.
     #[must_use]
     pub fn overview(&self) -> Value {
-        let status = lock(&self.inner.status);
-        let snapshot = status.snapshot.as_ref().map(|(at, taken)| json!({ "age_s": at.elapsed().as_secs(), "position": taken.position, "bytes": taken.bytes, "sent_to": taken.sent_to }));
+        let (status, now) = (lock(&self.inner.status), self.inner.time.now());
+        let age_s = |at: &Duration| now.saturating_sub(*at).as_secs();
+        let snapshot = status
+            .snapshot
+            .as_ref()
+            .map(|(at, taken)| json!({ "age_s": age_s(at), "position": taken.position, "bytes": taken.bytes, "sent_to": taken.sent_to }));
         let drill = status.drill.as_ref().map(|(at, drilled)| match drilled {
-            Ok(restored) => json!({ "age_s": at.elapsed().as_secs(), "ok": restored.findings.is_empty(), "position": restored.position, "findings": restored.findings.len(), "took_ms": restored.took_ms }),
-            Err(why) => json!({ "age_s": at.elapsed().as_secs(), "ok": false, "why": why }),
+            Ok(restored) => json!({ "age_s": age_s(at), "ok": restored.findings.is_empty(), "position": restored.position, "findings": restored.findings.len(), "took_ms": restored.took_ms }),
+            Err(why) => json!({ "age_s": age_s(at), "ok": false, "why": why }),
         });
         let archive = self.inner.archives().then(|| {
             json!({
                 "position": status.archived.map(|place| format!("{}.{}", place.epoch, place.seq)),
-                "lag_s": lag(&status).as_secs(),
+                "lag_s": lag(&status, now).as_secs(),
                 "gaps": self.inner.gaps.load(Ordering::Relaxed),
             })
         });
@@ -175,20 +199,21 @@ impl Backup {
 
     /// For `/metrics`, at the moment of looking.
     pub fn figures(&self) {
-        let status = lock(&self.inner.status);
+        let (status, now) = (lock(&self.inner.status), self.inner.time.now());
+        let age_s = |at: &Duration| now.saturating_sub(*at).as_secs_f64();
         if self.inner.archives() {
-            metrics::gauge!("medina_archive_lag_seconds").set(lag(&status).as_secs_f64());
+            metrics::gauge!("medina_archive_lag_seconds").set(lag(&status, now).as_secs_f64());
             metrics::gauge!("medina_archive_seq").set(status.archived.map_or(0, |place| place.seq) as f64);
             metrics::counter!("medina_archive_gaps_total").absolute(self.inner.gaps.load(Ordering::Relaxed));
         }
         if let Some((at, taken)) = &status.snapshot {
-            metrics::gauge!("medina_snapshot_age_seconds").set(at.elapsed().as_secs_f64());
+            metrics::gauge!("medina_snapshot_age_seconds").set(age_s(at));
             metrics::gauge!("medina_snapshot_bytes").set(taken.bytes as f64);
             metrics::gauge!("medina_snapshot_duration_seconds").set(taken.took_ms as f64 / 1e3);
         }
         if let Some((at, drilled)) = &status.drill {
             let ok = drilled.as_ref().is_ok_and(|restored| restored.findings.is_empty());
-            metrics::gauge!("medina_restore_drill_age_seconds").set(at.elapsed().as_secs_f64());
+            metrics::gauge!("medina_restore_drill_age_seconds").set(age_s(at));
             metrics::gauge!("medina_restore_drill_ok").set(if ok { 1.0 } else { 0.0 });
         }
     }
@@ -198,20 +223,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn lag(status: &Status) -> Duration {
-    status.behind_since.map_or(Duration::ZERO, |since| since.elapsed())
+fn lag(status: &Status, now: Duration) -> Duration {
+    status.behind_since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
 }
 
 impl Inner {
     fn archives(&self) -> bool {
         self.config.archive && self.to.is_some()
-    }
-
-    /// Waits; true if it is time to end.
-    fn rest(&self, time: Duration) -> bool {
-        let (stop, ring) = &self.stop;
-        let rested = ring.wait_timeout_while(lock(stop), time, |stop| !*stop);
-        *rested.unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn snapshot(&self, engine: &Engine, to: Option<&Destination>) -> Result<Taken, String> {
@@ -232,13 +250,13 @@ impl Inner {
             took_ms = taken.took_ms,
             "a snapshot was taken"
         );
-        self.tidy(to);
-        lock(&self.status).snapshot = Some((Instant::now(), taken.clone()));
+        self.tidy(engine, to);
+        lock(&self.status).snapshot = Some((self.time.now(), taken.clone()));
         Ok(taken)
     }
 
     /// What the policies no longer want. A failure here is no failure of the snapshot.
-    fn tidy(&self, to: Option<&Destination>) {
+    fn tidy(&self, engine: &Engine, to: Option<&Destination>) {
         let local = take::local(&self.data);
         let surplus = local.len().saturating_sub(self.config.keep_local.max(1) as usize);
         for place in &local[..surplus] {
@@ -246,17 +264,20 @@ impl Inner {
                 tracing::warn!(%error, %place, "an old local snapshot could not be removed");
             }
         }
-        if let Some(to) = to
-            && let Err(why) = keep::prune(to, self.config.keep)
-        {
-            tracing::warn!(why, "old snapshots could not be removed");
+        let Some(to) = to else { return };
+        let view = engine.view();
+        let pruned = storage::fault::catch(|| pictures::named(&*view)).map_err(|fault| fault.to_string());
+        if let Err(why) = pruned.and_then(|now| keep::prune(to, self.config.keep, &now)) {
+            tracing::warn!(why, "what is no longer wanted could not all be removed");
         }
     }
 
     fn drill(&self) -> Result<Restored, String> {
         let _one = lock(&self.copying);
         let here = Destination::open(&self.data.display().to_string(), &self.config.s3, false, &self.runtime)?;
-        let from = self.to.as_ref().unwrap_or(&here);
+        // A follower proves its own copies; the leader's archive is proven by the leader.
+        let is_following = self.engine.upgrade().is_some_and(|engine| engine.is_following());
+        let from = self.to.as_ref().filter(|_| !is_following).unwrap_or(&here);
         let result = drill(from, &self.data.join("drill"), Goal::default(), &*self.inspect, &|_, _| ());
         let (at, ok) = (from.shown(), result.as_ref().is_ok_and(|restored| restored.findings.is_empty()));
         match &result {
@@ -266,39 +287,61 @@ impl Inner {
             Ok(restored) => tracing::error!(at, findings = ?restored.findings, "the restore drill found damage"),
             Err(why) => tracing::error!(at, why, "the restore drill failed"),
         }
-        lock(&self.status).drill = Some((Instant::now(), result.clone()));
+        lock(&self.status).drill = Some((self.time.now(), result.clone()));
         result
     }
 
     fn keep_time(&self) {
         let every = Duration::from_secs(u64::from(self.config.every_minutes) * 60);
         let drill_every = Duration::from_secs(u64::from(self.config.drill_every_hours) * 3_600);
-        let started = Instant::now();
+        let started = self.time.now();
         let (mut failures, mut tried) = (0_u32, started);
         let mut last_drill = started;
-        while !self.rest(TICK) {
+        while !self.time.wait(TICK, &self.stop) {
             let Some(engine) = self.engine.upgrade() else { return };
-            if !engine.is_leading() {
+            self.list_erasures();
+            if !engine.is_leading() && !engine.is_following() {
                 continue;
             }
-            let since = lock(&self.status).snapshot.as_ref().map(|(at, _)| at.elapsed());
+            let now = self.time.now();
+            let since = lock(&self.status).snapshot.as_ref().map(|(at, _)| now.saturating_sub(*at));
             let due = match since {
                 Some(since) => since >= every,
-                None => started.elapsed() >= FIRST_AFTER.min(every),
+                None => now.saturating_sub(started) >= FIRST_AFTER.min(every),
             };
-            if !every.is_zero() && due && tried.elapsed() >= TICK * failures.min(60) {
-                tried = Instant::now();
-                let ended = self.snapshot(&engine, self.to.as_ref());
+            if !every.is_zero() && due && now.saturating_sub(tried) >= TICK * failures.min(60) {
+                tried = now;
+                let ended = self.snapshot(&engine, self.to.as_ref().filter(|_| engine.is_leading()));
                 failures = if ended.is_ok() { 0 } else { failures + 1 };
                 self.tell(&engine, "snapshot_failed", ended.err());
             }
-            if !drill_every.is_zero() && last_drill.elapsed() >= drill_every && !take::local(&self.data).is_empty() {
-                last_drill = Instant::now();
+            if !drill_every.is_zero() && now.saturating_sub(last_drill) >= drill_every && !take::local(&self.data).is_empty() {
+                last_drill = now;
                 let why = match self.drill() {
                     Ok(restored) => restored.findings.first().cloned(),
                     Err(why) => Some(why),
                 };
                 self.tell(&engine, "restore_drill_failed", why);
+            }
+        }
+    }
+
+    /// Writes down who was erased, here and where copies go: before a copy of older keys can bring anybody back.
+    fn list_erasures(&self) {
+        let version = self.keyring.version();
+        if lock(&self.status).erasures_listed == version {
+            return;
+        }
+        let here = Destination::open(&self.data.display().to_string(), &self.config.s3, false, &self.runtime);
+        let added = here.and_then(|here| erased::add(&here, &self.keyring)).and_then(|_| match &self.to {
+            Some(to) => erased::add(to, &self.keyring),
+            None => Ok(0),
+        });
+        match added {
+            Ok(_) => lock(&self.status).erasures_listed = version,
+            Err(why) => {
+                tracing::warn!(why, "the list of erased persons could not be written; it is tried again");
+                lock(&self.status).last_error = Some(why);
             }
         }
     }
@@ -314,11 +357,12 @@ impl Inner {
         };
         let (mut pause, mut deadline) = (PACE, None);
         loop {
-            let ending = self.rest(pause);
+            let ending = self.time.wait(pause, &self.stop);
             let Some(engine) = self.engine.upgrade() else { return };
             if ending && deadline.get_or_insert_with(|| Instant::now() + LAST_WORDS).saturating_duration_since(Instant::now()).is_zero() {
                 return;
             }
+            self.list_erasures();
             if !engine.is_leading() && !ending {
                 continue;
             }
@@ -339,7 +383,7 @@ impl Inner {
     fn archive_step(&self, engine: &Engine, archiver: &mut Archiver, to: &Destination) -> Result<Stand, String> {
         let view = engine.view();
         if archiver.at().is_none_or(|at| at.seq < view.position().seq) {
-            lock(&self.status).behind_since.get_or_insert_with(Instant::now);
+            lock(&self.status).behind_since.get_or_insert_with(|| self.time.now());
         }
         let stand = archiver.step(&view, to)?;
         if let Stand::NeedsBase { gap } = stand {
@@ -366,8 +410,15 @@ impl Inner {
         Ok(stand)
     }
 
-    /// Puts it on the operators' list, or takes it off.
+    /// Puts it on the operators' list, or takes it off. A follower has no list of its own: its log, overview and figures say it.
     fn tell(&self, engine: &Engine, kind: &'static str, why: Option<String>) {
+        if engine.is_following() {
+            if let Some(why) = why {
+                tracing::error!(kind, why, "this follower's own copies need attention");
+                lock(&self.status).last_error = Some(why);
+            }
+            return;
+        }
         let known = crate::engine::attention::ATTENTION.has(&*engine.view(), &(kind.to_owned(), "backup".to_owned()));
         if why.is_none() && !known {
             return;

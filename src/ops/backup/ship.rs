@@ -1,11 +1,12 @@
 //! Sending a local snapshot, and the pictures that its rows name, to a destination; what is there already is not sent again.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use super::destination::{Destination, plain_name};
 use super::manifest::{MANIFEST, Manifest};
-use super::take;
+use super::{pictures, take};
 
 /// How far a long work has come, in bytes: done, all.
 pub type Progress<'a> = &'a dyn Fn(u64, u64);
@@ -37,19 +38,24 @@ pub fn ship(data: &Path, manifest: &Manifest, to: &Destination, progress: Progre
         done += part.bytes;
         progress(done, all);
     }
-    sent += media(data, to)?;
+    sent += media(data, manifest, to)?;
+    sent += pictures::ship(&from, manifest, &there, to)?;
     to.put(&format!("{there}/{MANIFEST}"), manifest.to_bytes())?;
     Ok(sent)
 }
 
-/// Pictures are files named by their hash, and never change.
-fn media(data: &Path, to: &Destination) -> Result<u64, String> {
+/// Pictures are files named by their hash, and never change. Those that the snapshot names are sent, and those that came lately: their rows may be in
+/// the log after it.
+fn media(data: &Path, manifest: &Manifest, to: &Destination) -> Result<u64, String> {
+    let named = pictures::of_local(data, manifest)?;
     let there = to.list("media")?;
-    let there: Vec<&str> = there.keys().map(|name| plain_name(name)).collect();
+    let there: BTreeSet<&str> = there.keys().map(|name| plain_name(name)).collect();
     let mut sent = 0;
     for entry in fs::read_dir(data.join("media")).into_iter().flatten().filter_map(Result::ok) {
         let Ok(name) = entry.file_name().into_string() else { continue };
-        if is_hash(&name) && there.binary_search(&name.as_str()).is_err() {
+        let Ok(hash) = blake3::Hash::from_hex(&name) else { continue };
+        let is_wanted = named.as_ref().is_none_or(|named| named.contains(hash.as_bytes()) || pictures::came_lately(&entry));
+        if is_wanted && !there.contains(name.as_str()) {
             let bytes = fs::read(entry.path()).map_err(|error| format!("{}: {error}", entry.path().display()))?;
             sent += bytes.len() as u64;
             to.put_sealed(&format!("media/{name}"), bytes)?;

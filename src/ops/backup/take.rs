@@ -11,6 +11,7 @@ use storage::store::CELL;
 use storage::{MachineClock, View, snapshot};
 
 use super::manifest::{FORMAT, MANIFEST, Manifest, Part};
+use super::pictures;
 
 /// Size of a part, but for the last.
 const PART_BYTES: usize = 8 << 20;
@@ -38,6 +39,10 @@ pub fn take(view: &View, data: &Path, mode: &str) -> Result<Manifest, String> {
     let mut parts = Parts { folder: &draft, held: Vec::new(), written: Vec::new() };
     let summary = snapshot::write(view, CELL, &mut parts).map_err(|error| error.to_string())?;
     let parts = parts.finish().map_err(failed)?;
+    let (listed, pictures) = storage::fault::catch(|| pictures::list(&pictures::named(view))).map_err(|fault| fault.to_string())?;
+    if pictures.count > 0 {
+        write_new(&draft.join(pictures::LIST), &listed).map_err(failed)?;
+    }
     let position = summary.header.position;
     let manifest = Manifest {
         format: FORMAT,
@@ -53,6 +58,7 @@ pub fn take(view: &View, data: &Path, mode: &str) -> Result<Manifest, String> {
         plain_bytes: summary.plain_bytes,
         taken_at: storage::Clock::now(&MachineClock).to_string(),
         parts,
+        pictures: Some(pictures),
     };
     let publish = || {
         write_new(&draft.join(MANIFEST), &manifest.to_bytes())?;

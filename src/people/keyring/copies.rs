@@ -1,6 +1,8 @@
 //! The persons' keys as bytes that another node takes over.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::sync::PoisonError;
 
 use super::Keyring;
 use super::slots::Slots;
@@ -8,6 +10,23 @@ use super::slots::Slots;
 const IN_MEMORY: &str = "keys in memory belong to one process";
 
 impl Keyring {
+    /// Which `people.keys` this is.
+    #[must_use]
+    pub fn id(&self) -> u128 {
+        self.id
+    }
+
+    /// The slots whose keys are erased.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn erased(&self) -> io::Result<BTreeSet<u64>> {
+        match &self.slots {
+            Slots::File(file) => file.erased(),
+            Slots::Memory { erased, .. } => Ok(erased.lock().unwrap_or_else(PoisonError::into_inner).clone()),
+        }
+    }
+
     /// Another number after every growth and erasure of this process.
     #[must_use]
     pub fn version(&self) -> u64 {

@@ -179,6 +179,16 @@ impl SlotFile {
         Ok(bytes)
     }
 
+    /// The slots whose keys are erased.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn erased(&self) -> io::Result<BTreeSet<u64>> {
+        let bytes = self.export()?;
+        let slots = bytes[HEADER_BYTES as usize..].chunks(SLOT_BYTES as usize);
+        Ok((0..).zip(slots).filter(|(_, slot)| slot[0] == ERASED).map(|(slot, _)| slot).collect())
+    }
+
     /// Takes new slots and erasures over from another node's export. An erased slot never comes back. Durable on return.
     ///
     /// # Errors
