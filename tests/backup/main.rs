@@ -3,6 +3,7 @@
 
 mod bucket;
 mod city;
+mod held;
 mod parts;
 #[path = "../wire/mod.rs"]
 mod wire;

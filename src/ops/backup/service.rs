@@ -24,6 +24,8 @@ use crate::engine::{Caller, Engine, Fault};
 const TICK: Duration = Duration::from_secs(10);
 /// A folder without a snapshot gets its first this long after the start.
 const FIRST_AFTER: Duration = Duration::from_secs(600);
+/// Under this name the newest snapshot holds the log that leads from it to now.
+const HOLD: &str = "snapshot";
 /// While there is traffic, the archive sends about this often.
 const PACE: Duration = Duration::from_millis(400);
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -102,7 +104,7 @@ impl Backup {
         });
         // Without an archive, the newest snapshot and the log on this disk are what a restore begins with.
         if let Some(newest) = take::local(&inner.data).last() {
-            engine.holds().hold("snapshot", newest.seq + 1);
+            engine.holds().hold(HOLD, newest.seq + 1);
         }
         let spawn = |name: &str, run: fn(&Inner)| {
             let inner = inner.clone();
@@ -198,6 +200,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Runs `work` on a thread that lets all others go first: compressing a state takes a processor for seconds.
+fn beside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let aside = || {
+        storage::pace::give_way();
+        work()
+    };
+    std::thread::scope(|scope| scope.spawn(aside).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 fn lag(status: &Status) -> Duration {
     status.behind_since.map_or(Duration::ZERO, |since| since.elapsed())
 }
@@ -218,8 +229,8 @@ impl Inner {
         let _one = lock(&self.copying);
         let begun = Instant::now();
         let mode = if engine.is_sandbox() { "sandbox" } else { "live" };
-        let manifest = take::take(&engine.view(), &self.data, mode)?;
-        engine.holds().hold("snapshot", manifest.seq + 1);
+        let manifest = beside(|| take::take(&engine.view(), &self.data, mode))?;
+        engine.holds().hold(HOLD, manifest.seq + 1);
         let sent_bytes = match to {
             Some(to) => ship::ship(&self.data, &manifest, to, &|_, _| ())?,
             None => 0,
@@ -282,11 +293,17 @@ impl Inner {
                 continue;
             }
             let since = lock(&self.status).snapshot.as_ref().map(|(at, _)| at.elapsed());
-            let due = match since {
-                Some(since) => since >= every,
-                None => started.elapsed() >= FIRST_AFTER.min(every),
-            };
-            if !every.is_zero() && due && tried.elapsed() >= TICK * failures.min(60) {
+            let due = !every.is_zero()
+                && match since {
+                    Some(since) => since >= every,
+                    None => started.elapsed() >= FIRST_AFTER.min(every),
+                };
+            // Also where the schedule is off: the log after the newest snapshot is all that is left of the way to now, and may not grow for ever.
+            let outgrown = engine.holds().is_outgrown(HOLD);
+            if outgrown {
+                tracing::info!("the log has outgrown the newest snapshot: another one takes its place");
+            }
+            if (due || outgrown) && tried.elapsed() >= TICK * failures.min(60) {
                 tried = Instant::now();
                 let ended = self.snapshot(&engine, self.to.as_ref());
                 failures = if ended.is_ok() { 0 } else { failures + 1 };
