@@ -1,17 +1,19 @@
-//! What checkpoints cost: commits while a fold runs and while none does, and how long a state takes to open with a log behind it.
+//! What checkpoints cost: commits while a fold runs, while a snapshot is taken and while neither is, and how long a state takes to open with a log behind it.
 //!
-//! `cargo bench --bench folds`; `-- --accounts 5000000` for a big state, `--seconds 20` (default 10), `--clients 8`, `--state-mib 1024 --log-mib 100` for the recovery
-//! (default 64 and 32). Sizes are of rows and of log records, before the tree's own overhead.
+//! `cargo bench --bench folds`; `-- --accounts 5000000` for a big state, `--seconds 20` (default 10; 0: only the recovery), `--clients 8`, `--pace N` (at most so many
+//! commands a second; default: as many as there can be), `--state-mib 1024 --log-mib 100` for the recovery (default 64 and 32; 0: only the folds). Sizes are of rows
+//! and of log records, before the tree's own overhead.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use medina::app::{self, AppOptions};
 use medina::engine::{Authorize, Caller, Denied, Engine, EngineOptions, Question, Resource, Tx, Wiring};
 use storage::disk::RealDisk;
 use storage::ledger::{AccountKey, Constraint, Currency, Step, TransferId, TransferKind, audit, open, post};
-use storage::{MachineClock, Options, Read, Store, Timestamp, Txn};
+use storage::{MachineClock, Options, Read, Store, Timestamp, Txn, snapshot};
 use tokio::runtime::Runtime;
 
 /// The product's allocator.
@@ -52,33 +54,55 @@ fn transfer(tx: &mut Tx<'_, '_>, n: u64, accounts: u64) -> Result<(), Denied> {
     Ok(())
 }
 
-/// Latencies of commands that were answered while no fold ran, and while one did, in microseconds.
-async fn loaded(engine: &Engine, clients: u64, accounts: u64, length: Duration) -> [Vec<u64>; 2] {
+/// What went on beside a command.
+const BESIDE: [&str; 3] = ["nothing else", "a fold under way", "a snapshot under way"];
+
+/// Latencies of commands by what went on beside them, in microseconds. From the middle of the time on, snapshots are taken.
+async fn loaded(engine: &Engine, clients: u64, accounts: u64, length: Duration) -> [Vec<u64>; BESIDE.len()] {
     let next = Arc::new(AtomicU64::new(0));
-    let until = Instant::now() + length;
+    let (begun, until, pace) = (Instant::now(), Instant::now() + length, flag("--pace", 0));
+    let copying = Arc::new(AtomicBool::new(false));
+    let copier = {
+        let (engine, copying) = (engine.clone(), copying.clone());
+        std::thread::spawn(move || {
+            std::thread::sleep(length / 2);
+            while Instant::now() < until {
+                copying.store(true, Ordering::Relaxed);
+                snapshot::write(&engine.view(), 1, std::io::sink()).expect("it is copied");
+                copying.store(false, Ordering::Relaxed);
+                std::thread::sleep(length / 20);
+            }
+        })
+    };
     let tasks: Vec<_> = (0..clients)
         .map(|_| {
-            let (engine, next) = (engine.clone(), next.clone());
+            let (engine, next, copying) = (engine.clone(), next.clone(), copying.clone());
             tokio::spawn(async move {
-                let mut took = [Vec::new(), Vec::new()];
+                let mut took: [Vec<u64>; BESIDE.len()] = Default::default();
+                let beside = || (engine.stats().folding.load(Ordering::Relaxed), copying.load(Ordering::Relaxed));
                 while Instant::now() < until {
                     let n = next.fetch_add(1, Ordering::Relaxed);
+                    if let Some(at) = (n * 1_000_000).checked_div(pace) {
+                        tokio::time::sleep_until((begun + Duration::from_micros(at)).into()).await;
+                    }
                     let asked = Instant::now();
-                    let before = engine.stats().folding.load(Ordering::Relaxed);
+                    let before = beside();
                     engine.write(&Caller::anonymous(), "bench", move |tx| transfer(tx, n, accounts)).await.expect("it succeeds");
-                    let folding = before | engine.stats().folding.load(Ordering::Relaxed);
-                    took[usize::from(folding)].push(asked.elapsed().as_micros() as u64);
+                    let after = beside();
+                    let which = if before.1 | after.1 { 2 } else { usize::from(before.0 | after.0) };
+                    took[which].push(asked.elapsed().as_micros() as u64);
                 }
                 took
             })
         })
         .collect();
-    let mut all = [Vec::new(), Vec::new()];
+    let mut all: [Vec<u64>; BESIDE.len()] = Default::default();
     for task in tasks {
         for (all, took) in all.iter_mut().zip(task.await.expect("a client ends well")) {
             all.extend(took);
         }
     }
+    copier.join().expect("the copies end well");
     all
 }
 
@@ -88,19 +112,14 @@ fn quantile(sorted: &[u64], per_mille: usize) -> u64 {
 
 fn folds(folder: &Path) {
     let (accounts, clients, seconds) = (flag("--accounts", 10_000), flag("--clients", 8), flag("--seconds", 10));
+    if seconds == 0 {
+        return;
+    }
+    open_accounts(folder, accounts);
     let runtime = Runtime::new().expect("a runtime starts");
     let options = EngineOptions::new(Options::with_seed([1; 32]), Arc::new(MachineClock), false);
     let engine = Engine::start(Arc::new(RealDisk), folder, options, Wiring::new(), Arc::new(AllowAll)).expect("a new folder opens");
-    let mut took = runtime.block_on(async {
-        for first in (0..accounts).step_by(CHUNK as usize) {
-            let made = engine.write(&Caller::system("bench"), "open", move |tx| {
-                (first..accounts.min(first + CHUNK)).for_each(|owner| open(tx, account(owner), Constraint::None));
-                Ok::<(), Denied>(())
-            });
-            made.await.expect("accounts are opened");
-        }
-        loaded(&engine, clients, accounts, Duration::from_secs(seconds)).await
-    });
+    let mut took = runtime.block_on(loaded(&engine, clients, accounts, Duration::from_secs(seconds)));
     let folds = engine.stats().folds.load(Ordering::Relaxed);
     if accounts <= 100_000 {
         let books = audit(&*engine.view());
@@ -108,13 +127,19 @@ fn folds(folder: &Path) {
     }
     engine.stop();
     println!(
-        "{accounts} accounts, {clients} clients, {seconds} s, {folds} folds\n| commands | count | p50 µs | p99 µs | p99.9 µs |\n| --- | --- | --- | --- | --- |"
+        "{accounts} accounts, {clients} clients, {seconds} s, {folds} folds\n| beside the commands | count | p50 µs | p99 µs | p99.9 µs | longest µs |\n| --- | --- | --- | --- | --- | --- |"
     );
-    for (name, took) in ["no fold under way", "a fold under way"].iter().zip(&mut took) {
+    for (name, took) in BESIDE.iter().zip(&mut took) {
         took.sort_unstable();
-        println!("| {name} | {} | {} | {} | {} |", took.len(), quantile(took, 500), quantile(took, 990), quantile(took, 999));
+        let longest = took.last().copied().unwrap_or(0);
+        println!("| {name} | {} | {} | {} | {} | {longest} |", took.len(), quantile(took, 500), quantile(took, 990), quantile(took, 999));
     }
-    println!("p99.9 during a fold / p99 without: {:.1}×\n", quantile(&took[1], 999) as f64 / quantile(&took[0], 990).max(1) as f64);
+    let calm = quantile(&took[0], 990).max(1) as f64;
+    println!(
+        "p99.9 during a fold / p99 without: {:.1}×, during a snapshot: {:.1}×\n",
+        quantile(&took[1], 999) as f64 / calm,
+        quantile(&took[2], 999) as f64 / calm
+    );
 }
 
 fn written(store: &mut Store, command: impl FnOnce(&mut Txn<'_>)) -> u64 {
@@ -126,9 +151,30 @@ fn written(store: &mut Store, command: impl FnOnce(&mut Txn<'_>)) -> u64 {
     store.batch_bytes() as u64
 }
 
+/// A folder with so many accounts, all of them in the state file.
+fn open_accounts(folder: &Path, accounts: u64) {
+    let begun = Instant::now();
+    let options = Options { fold_bytes: 64 << 20, log_kept_bytes: 0, ..Options::with_seed([2; 32]) };
+    let mut store = Store::open(Arc::new(RealDisk), folder, options).expect("a new folder opens");
+    for first in (0..accounts).step_by(CHUNK as usize) {
+        store.begin(Timestamp::from_millis(1));
+        written(&mut store, |txn| (first..accounts.min(first + CHUNK)).for_each(|owner| open(txn, account(owner), Constraint::None)));
+        store.commit().expect("the disk is healthy");
+        if store.fold_due() {
+            store.fold_now().expect("the disk is healthy");
+        }
+    }
+    store.fold_now().expect("the disk is healthy");
+    println!("{accounts} accounts opened in {:.1} s", begun.elapsed().as_secs_f64());
+}
+
 fn recovery(folder: &Path) {
     let (state_mib, log_mib) = (flag("--state-mib", 64), flag("--log-mib", 32));
+    if state_mib == 0 {
+        return;
+    }
     let options = || Options { log_kept_bytes: 16 << 20, ..Options::with_seed([2; 32]) };
+    let (data, folder) = (folder, &folder.join("state"));
     let mut store = Store::open(Arc::new(RealDisk), folder, options()).expect("a new folder opens");
     let (mut accounts, mut bytes) = (0, 0);
     while bytes < state_mib << 20 {
@@ -159,9 +205,22 @@ fn recovery(folder: &Path) {
     let took = begun.elapsed();
     assert_eq!(storage::ledger::leaf_count(store.head()), n, "every transfer is there");
     println!(
-        "{accounts} accounts ({file} MiB of state file), {n} transfers in {log_mib} MiB of log behind it: open in {} ms",
+        "{accounts} accounts ({file} MiB of state file), {n} transfers in {log_mib} MiB of log behind it: the store opens in {} ms",
         took.as_millis()
     );
+    drop(store);
+    let runtime = Runtime::new().expect("a runtime starts");
+    let begun = Instant::now();
+    let app = runtime.block_on(app::start(AppOptions { data: Some(data.to_owned()), ..AppOptions::default() })).expect("the server starts");
+    println!("the whole server serves after {} ms", begun.elapsed().as_millis());
+    let begun = Instant::now();
+    let written = app.engine().write(&Caller::system("bench"), "bench", move |tx| {
+        open(tx, account(accounts), Constraint::None);
+        Ok::<(), Denied>(())
+    });
+    runtime.block_on(written).expect("an account is opened");
+    println!("and has committed a command {} ms later", begun.elapsed().as_millis());
+    runtime.block_on(app.stop());
 }
 
 fn main() {

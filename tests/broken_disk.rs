@@ -5,7 +5,7 @@
 
 mod wire;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -19,6 +19,8 @@ const BINARY: &str = env!("CARGO_BIN_EXE_medina");
 const ADMIN: &str = "admin@medina.test";
 /// Exit code of a process that could not make its log durable.
 const NOT_DURABLE: i32 = 74;
+/// Exit code of a process whose state file could mislead its readers.
+const DAMAGED: i32 = 75;
 
 /// A server, perhaps under strace. Killed when dropped.
 struct Served {
@@ -28,18 +30,21 @@ struct Served {
 }
 
 impl Served {
-    fn start(data: &Path, inject: Option<&str>) -> Self {
-        let mut command = match inject {
-            Some(inject) => {
-                let call = inject.split(':').next().expect("a call");
-                let mut command = Command::new("strace");
-                command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &format!("inject={inject}"), BINARY]);
-                command
-            }
-            None => Command::new(BINARY),
-        };
+    fn start(data: &Path) -> Self {
+        Self::run(Command::new(BINARY), data)
+    }
+
+    /// Under strace, with its `rules`, and what it saw in `trace`.
+    fn traced(data: &Path, rules: &[String], trace: &Path) -> Self {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "--seccomp-bpf", "-o"]).arg(trace).args(rules).arg(BINARY);
+        Self::run(command, data)
+    }
+
+    fn run(mut command: Command, data: &Path) -> Self {
         let config = data.with_extension("toml");
-        std::fs::write(&config, "[storage]\nsegment_mib = 1\nlog_kept_mib = 2\n").expect("written");
+        // Small, so that segments roll over, and old ones go, within a few lives.
+        std::fs::write(&config, "[storage]\nsegment_mib = 1\nlog_kept_mib = 2\nlog_held_mib = 4\nfold_mib = 1\n").expect("written");
         command.args(["serve", "--sandbox", "--listen", "127.0.0.1:0", "--config"]).arg(config).arg("--data").arg(data);
         command.env("MEDINA_LOG", "off");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
@@ -50,6 +55,21 @@ impl Served {
         Self { child, base, _said: said }
     }
 
+    /// The server's process: under strace it is a child of the child.
+    fn server(&self) -> Vec<String> {
+        let pid = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        children.split_whitespace().map(ToOwned::to_owned).collect()
+    }
+
+    /// Asks the server under strace to end in order, and waits; strace ends as it does.
+    fn told_to_end(self) -> ExitStatus {
+        for server in self.server() {
+            let _ = Command::new("kill").args(["-TERM", &server]).status();
+        }
+        self.ended()
+    }
+
     /// The end of a process that ends by itself.
     fn ended(mut self) -> ExitStatus {
         self.child.wait().expect("it ends")
@@ -58,11 +78,9 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // Under strace the server is a child of the child, and outlives it.
-        let pid = self.child.id();
-        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        for child in children.split_whitespace() {
-            let _ = Command::new("kill").args(["-9", child]).status();
+        // Under strace it outlives its parent.
+        for server in self.server() {
+            let _ = Command::new("kill").args(["-9", &server]).status();
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -82,7 +100,7 @@ struct Client {
 impl Client {
     /// A folder with a city, and who may write in it.
     async fn found(data: &Path) -> Self {
-        let served = Served::start(data, None);
+        let served = Served::start(data);
         let made = Command::new(BINARY).args(["admin", "create", "--json", "--email", ADMIN, "--data"]).arg(data).output();
         let made: Value = serde_json::from_slice(&made.expect("it runs").stdout).expect("credentials");
         let wire = Wire::to(served.base.as_deref().expect("it serves"));
@@ -118,7 +136,7 @@ impl Client {
 
     /// Everything acknowledged is there, nothing is there that nobody asked for, nothing twice; and the folder verifies.
     async fn check(&mut self, data: &Path, what: &str) {
-        let served = Served::start(data, None);
+        let served = Served::start(data);
         self.wire.base = served.base.clone().unwrap_or_else(|| panic!("{what}: it starts again"));
         let (mut names, mut cursor) = (Vec::new(), String::new());
         loop {
@@ -149,48 +167,106 @@ fn has(program: &str) -> bool {
     Command::new(program).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
+/// Every call by which storage (ours, redb's, the search index's, the keyring's) reaches the disk. Some of them a life makes seldom or never.
+const CALLS: [&str; 14] = [
+    "fdatasync",
+    "fsync",
+    "pwrite64",
+    "pread64",
+    "fallocate",
+    "ftruncate",
+    "sync_file_range",
+    "openat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "getdents64",
+];
+
+/// How often a healthy life makes each call: start, kitchens, orderly end.
+async fn counted(client: &mut Client, data: &Path) -> Vec<(&'static str, usize)> {
+    let trace = data.with_extension("trace");
+    let served = Served::traced(data, &["-e".to_owned(), format!("trace={}", CALLS.join(","))], &trace);
+    let base = served.base.clone().expect("a healthy disk serves");
+    client.write(&base, KITCHENS, 280).await;
+    let status = served.told_to_end();
+    assert!(status.success(), "a healthy life ends well: {status:?}");
+    let said = std::fs::read_to_string(&trace).expect("a trace");
+    let count = |call: &str| {
+        said.lines().filter(|line| line.split_whitespace().nth(1).is_some_and(|word| word.starts_with(&format!("{call}(")))).count()
+    };
+    CALLS.map(|call| (call, count(call))).into()
+}
+
+/// Kitchens opened in a life.
+const KITCHENS: usize = 25;
+
+/// The n-th calls to strike: `points` of them, spread evenly over a life's `count`.
+fn spread(count: usize, points: usize) -> impl Iterator<Item = usize> {
+    let points = points.min(count);
+    (0..points).map(move |n| 1 + count * (2 * n + 1) / (2 * points).max(1))
+}
+
+/// One broken life: starts, opens kitchens until the server is gone, tells it to end. How it ended, and whether anything was struck.
+async fn broken_life(client: &mut Client, data: &Path, inject: &str) -> (i32, bool) {
+    let trace = data.with_extension("trace");
+    let call = inject.split(':').next().expect("a call");
+    let rules = ["-e".to_owned(), format!("trace={call}"), "-e".to_owned(), format!("inject={inject}")];
+    let served = Served::traced(data, &rules, &trace);
+    let status = match served.base.clone() {
+        Some(base) => {
+            client.write(&base, KITCHENS, 280).await;
+            served.told_to_end()
+        }
+        // It did not even start; that is an answer too.
+        None => served.ended(),
+    };
+    let struck = inject.contains("SIGKILL") || std::fs::read_to_string(&trace).is_ok_and(|said| said.contains("(INJECTED)"));
+    (status.code().or_else(|| status.signal().map(|signal| -signal)).expect("a code or a signal"), struck)
+}
+
+/// `MEDINA_INJECT_POINTS=20` strikes each call with each error at 20 places of a life, and kills at 60 syncs; 2 and 6 if it is not set.
 #[tokio::test(flavor = "multi_thread")]
 async fn storage_calls_fail() {
     if !has("strace") {
         return eprintln!("SKIPPED: strace is not installed");
     }
+    let points: usize = std::env::var("MEDINA_INJECT_POINTS").map_or(2, |points| points.parse().expect("a number"));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let data = folder.path().join("data");
     let mut client = Client::found(&data).await;
-    // The n-th call of its kind since the start. What it may end in: by an exit of its own, by the signal, or not at all.
-    let cases = [
-        ("fdatasync:error=EIO:when=12", Some(NOT_DURABLE)),
-        ("fdatasync:error=EIO:when=1", None),
-        ("fdatasync:signal=SIGKILL:when=9", Some(-9)),
-        ("fdatasync:signal=SIGKILL:when=25", Some(-9)),
-        ("pwrite64:error=EIO:when=15", Some(NOT_DURABLE)),
-        ("pwrite64:error=ENOSPC:when=15..20", None),
-        ("pwrite64:signal=SIGKILL:when=18", Some(-9)),
-        ("pread64:error=EIO:when=30+", None),
-        ("fallocate:error=ENOSPC:when=1+", None),
-        ("ftruncate:error=EIO:when=1+", None),
-    ];
-    let mut ends = Vec::new();
-    for (inject, expected) in cases {
-        let served = Served::start(&data, Some(inject));
-        let Some(base) = served.base.clone() else {
-            // It did not even start; that is an answer too.
-            ends.push((inject, served.ended()));
-            client.check(&data, inject).await;
-            continue;
-        };
-        client.write(&base, 40, 10).await;
-        if expected.is_some() {
-            let status = served.ended();
-            let code = status.code().or_else(|| status.signal().map(|signal| -signal));
-            assert_eq!(code, expected, "{inject}: {status:?}");
-            ends.push((inject, status));
-        } else {
-            drop(served);
+    let counts = counted(&mut client, &data).await;
+    println!("calls of a healthy life: {counts:?}");
+    // What a life may end in: told to, not started, not durable, a state file that could mislead. By a panic or an abort it may not.
+    let any: &[i32] = &[0, 1, NOT_DURABLE, DAMAGED];
+    let mut cases: Vec<(String, &[i32])> = Vec::new();
+    for &(call, count) in &counts {
+        for error in ["EIO", "ENOSPC"] {
+            cases.extend(spread(count, points).map(|n| (format!("{call}:error={error}:when={n}"), any)));
         }
-        client.check(&data, inject).await;
+        if call == "fdatasync" {
+            cases.extend(spread(count, 3 * points).map(|n| (format!("fdatasync:signal=SIGKILL:when={n}"), &[-9, 0][..])));
+        }
     }
-    println!("{} acknowledged over {} broken lives; {ends:?}", client.acknowledged.len(), cases.len());
+    // For good, not once.
+    cases.extend(
+        ["pread64:error=EIO:when=30+", "fallocate:error=ENOSPC:when=1+", "ftruncate:error=EIO:when=1+"]
+            .map(|inject| (inject.to_owned(), any)),
+    );
+    // The log's own, and nothing else syncs while kitchens are opened: the process stops, and says so with its code.
+    cases.push((format!("fdatasync:error=EIO:when={}+", counts[0].1 / 2), &[NOT_DURABLE]));
+    let (lives, mut struck, mut ends) = (cases.len(), 0, BTreeMap::<i32, usize>::new());
+    for (inject, expected) in cases {
+        let (code, hit) = broken_life(&mut client, &data, &inject).await;
+        assert!(expected.contains(&code), "{inject}: it ended with {code}");
+        struck += usize::from(hit);
+        *ends.entry(code).or_default() += 1;
+        client.check(&data, &inject).await;
+    }
+    println!("{} acknowledged over {lives} broken lives, {struck} of them struck; exit codes: {ends:?}", client.acknowledged.len());
+    assert!(struck * 2 > lives, "most lives are struck");
 }
 
 /// A small file system of our own. Unmounted when dropped.
@@ -230,7 +306,7 @@ async fn the_file_system_is_full() {
     // The configuration lies beside the folder, on the small system too: written while there is room.
     let data = mounted.join("data");
     let mut client = Client::found(&data).await;
-    let served = Served::start(&data, None);
+    let served = Served::start(&data);
     let base = served.base.clone().expect("it serves");
     client.write(&base, 5, 10).await;
     // Somebody else fills the disk.
@@ -258,7 +334,7 @@ async fn the_file_system_is_full() {
     }
     drop(served);
     client.check(&data, "full").await;
-    let served = Served::start(&data, None);
+    let served = Served::start(&data);
     client.write(&served.base.clone().expect("it serves"), 5, 10).await;
     drop(served);
     tokio::time::timeout(Duration::from_secs(60), client.check(&data, "after")).await.expect("it opens");

@@ -188,7 +188,7 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Io { path: path.to_owned(), source })?;
         let config: Self = toml::from_str(&text).map_err(|source| ConfigError::Toml { path: path.to_owned(), source: Box::new(source) })?;
-        let checked = config.replication.as_ref().map_or(Ok(()), Replication::check);
+        let checked = config.replication.as_ref().map_or(Ok(()), Replication::check).and_then(|()| config.storage.check());
         checked.map(|()| config).map_err(|why| ConfigError::Unsound { path: path.to_owned(), why })
     }
 }

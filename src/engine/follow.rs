@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 
 use super::clock::TEST_CLOCK;
 use super::core::Core;
-use super::writer::{FOLD_AGE, Folder, Shared};
+use super::folder::Folder;
+use super::writer::{FOLD_AGE, Shared};
 
 /// Records of the leader's, and who wants to know once they are on the disk.
 pub struct Feed {
@@ -24,13 +25,13 @@ const IDLE: Duration = Duration::from_millis(500);
 
 /// Runs until the feed's senders are gone; folds what is left.
 pub(super) fn run(mut core: Core, feed: &Receiver<Feed>, shared: &Shared) {
-    let folder = Folder::spawn();
+    let mut folder = Folder::spawn();
     let mut last_fold = Instant::now();
     loop {
         let mut given = None;
         let feed = if core.store.is_full() { &never() } else { feed };
         select_biased! {
-            recv(folder.done) -> done => if let Err(why) = folder.take(&mut core, done) {
+            recv(folder.done) -> done => if let Err(why) = folder.take(&mut core, shared, done) {
                 return (shared.on_fatal)(&why);
             },
             recv(feed) -> next => match next {

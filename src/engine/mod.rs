@@ -19,6 +19,7 @@ pub mod decision;
 pub mod effect;
 pub mod event;
 pub mod fault;
+mod folder;
 pub mod follow;
 pub mod handle;
 pub mod idempotency;

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvError, Sender, bounded, never, select_biased, unbounded};
-use storage::store::{FoldDone, FoldJob};
+use crossbeam_channel::{Receiver, never, select_biased};
 use storage::{Position, Timestamp};
 use tokio::sync::watch;
 
@@ -13,6 +12,7 @@ use super::acks::{Acks, Committed, Flights};
 use super::clock::EngineClock;
 use super::core::Core;
 use super::fault::Fault;
+use super::folder::Folder;
 use super::stats::Stats;
 
 /// What to do once the batch is durable: answer the caller.
@@ -58,16 +58,9 @@ pub struct Shared {
     pub full: Arc<AtomicBool>,
 }
 
-/// The folding thread, seen from the writer.
-pub(super) struct Folder {
-    jobs: Sender<FoldJob>,
-    pub done: Receiver<Result<FoldDone, String>>,
-    trash: Sender<storage::view::Layer>,
-}
-
 /// Runs until the queue's senders are gone; folds what is left.
 pub(super) fn run(mut core: Core, queue: &Receiver<Job>, heard: &Receiver<u64>, shared: &Shared) {
-    let folder = Folder::spawn();
+    let mut folder = Folder::spawn();
     let mut flights = Flights::new(shared.acks.clone());
     let mut answers: Vec<Answer> = Vec::new();
     let mut last_fold = Instant::now();
@@ -75,6 +68,12 @@ pub(super) fn run(mut core: Core, queue: &Receiver<Job>, heard: &Receiver<u64>, 
     let mut last_seen = (shared.clock.now(), shared.clock.monotonic_ms());
     let mut sweeping = false;
     let mut open = true;
+    // What was replayed may be more than a fold's worth, and even more than the writer goes on with.
+    if core.store.fold_due()
+        && let Err(why) = folder.begin(&mut core, shared)
+    {
+        return (shared.on_fatal)(&why);
+    }
     while open {
         let mut first = None;
         let acts = shared.leading.load(Ordering::Acquire) && !shared.acks.is_stalled() && flights.has_room();
@@ -87,8 +86,7 @@ pub(super) fn run(mut core: Core, queue: &Receiver<Job>, heard: &Receiver<u64>, 
         let commands = if core.store.is_full() || !flights.has_room() { &never() } else { queue };
         select_biased! {
             recv(folder.done) -> done => {
-                shared.stats.folding.store(false, Ordering::Relaxed);
-                if let Err(why) = folder.take(&mut core, done) {
+                if let Err(why) = folder.take(&mut core, shared, done) {
                     return (shared.on_fatal)(&why);
                 }
             },
@@ -145,12 +143,10 @@ pub(super) fn run(mut core: Core, queue: &Receiver<Job>, heard: &Receiver<u64>, 
         flights.depart(&mut core.store, shared, (committed, begun), &mut answers);
         shared.full.store(core.store.is_full(), Ordering::Release);
         let aged = last_fold.elapsed() >= FOLD_AGE && core.store.recent_bytes() > 0;
+        folder.slow_down(&core);
         if core.store.fold_due() || aged {
             match folder.begin(&mut core, shared) {
-                Ok(true) => {
-                    shared.stats.folding.store(true, Ordering::Relaxed);
-                    last_fold = Instant::now();
-                }
+                Ok(true) => last_fold = Instant::now(),
                 Ok(false) => (),
                 Err(why) => return (shared.on_fatal)(&why),
             }
@@ -173,53 +169,3 @@ fn jumped(last: &mut (Timestamp, u64), now: Timestamp, monotonic_ms: u64) -> boo
 fn until_next_timer(core: &Core, now: Timestamp) -> Duration {
     core.next_due().map_or(IDLE, |at| Duration::from_millis(u64::try_from(at.millis() - now.millis()).unwrap_or(0))).min(IDLE)
 }
-
-impl Folder {
-    /// Folds run on a thread of their own; folded layers are dropped there too (millions of entries take a while).
-    pub fn spawn() -> Self {
-        let (jobs, queued) = bounded::<FoldJob>(1);
-        let (finished, done) = unbounded();
-        let (trash, bin) = unbounded();
-        std::thread::Builder::new()
-            .name("medina-fold".to_owned())
-            .spawn(move || {
-                for job in queued {
-                    let result = job.run().map_err(|error| error.to_string());
-                    if finished.send(result).is_err() {
-                        return;
-                    }
-                    while bin.try_recv().is_ok() {}
-                }
-            })
-            .expect("the operating system grants one thread at start");
-        Self { jobs, done, trash }
-    }
-
-    /// Hands the folder what there is to fold; whether there was something.
-    pub fn begin(&self, core: &mut Core, shared: &Shared) -> Result<bool, String> {
-        let Some(job) = core.store.fold_job() else { return Ok(false) };
-        shared.stats.folds.fetch_add(1, Ordering::Relaxed);
-        self.jobs.send(job).map_err(|_| GONE.to_owned())?;
-        Ok(true)
-    }
-
-    /// Takes a finished fold over.
-    pub fn take(&self, core: &mut Core, done: Result<Result<FoldDone, String>, RecvError>) -> Result<(), String> {
-        let layer = core.store.finish_fold(done.map_err(|_| GONE.to_owned())??).map_err(|fatal| fatal.to_string())?;
-        let _ = self.trash.send(layer);
-        Ok(())
-    }
-
-    /// A fold under way ends first; then the rest goes in, so that the next start has nothing to replay.
-    pub fn finish(self, core: &mut Core) {
-        drop(self.jobs);
-        if let Ok(Ok(done)) = self.done.recv() {
-            let _ = core.store.finish_fold(done);
-        }
-        if let Err(fatal) = core.store.fold_now() {
-            tracing::error!(%fatal, "the last fold failed; the log holds everything");
-        }
-    }
-}
-
-const GONE: &str = "the folding thread is gone";

@@ -26,6 +26,8 @@ pub fn start(engine: &Engine) -> io::Result<()> {
     let weak = engine.downgrade();
     let runtime = tokio::runtime::Handle::current();
     let body = move || {
+        // A gigabyte takes seconds to walk, and those who are to be served after a start come first.
+        storage::pace::give_way();
         let mut due = Duration::ZERO;
         while let Some(engine) = weak.upgrade() {
             if due.is_zero() {

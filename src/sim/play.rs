@@ -259,7 +259,7 @@ impl<'t> Play<'t> {
             Fold::None if core.store.fold_due() || self.dice.percent(12) => core.store.fold_job().map_or(Fold::None, Fold::Begun),
             Fold::Begun(job) if self.dice.percent(60) => Fold::Written(job.run().ok()?),
             Fold::Written(done) if self.dice.percent(60) => {
-                core.store.finish_fold(done).ok()?;
+                core.store.finish_fold(done).clear().ok()?;
                 Fold::None
             }
             waiting => waiting,

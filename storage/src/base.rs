@@ -3,14 +3,19 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition};
+use redb::{
+    CursorError, Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, Table,
+    TableDefinition,
+};
 
 use crate::disk::{Disk, DiskFile, Open};
 use crate::fault::{Fault, catch, raise};
 use crate::log::Position;
+use crate::pace::Pace;
 use crate::view::{Direction, Layer, Source};
 use crate::{Key, Value};
 
@@ -33,7 +38,7 @@ pub enum BaseError {
     Damaged(Fault),
 }
 
-struct Backend(Box<dyn DiskFile>);
+struct Backend(Box<dyn DiskFile>, Arc<Pace>);
 
 impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,9 +57,11 @@ impl StorageBackend for Backend {
         self.0.set_len(len)
     }
     fn sync_data(&self) -> io::Result<()> {
+        self.1.write_back(&*self.0)?;
         self.0.sync_data()
     }
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.1.wrote(offset, data.len());
         self.0.write_at(offset, data)
     }
 }
@@ -63,6 +70,7 @@ impl StorageBackend for Backend {
 pub(crate) struct Base {
     /// `None` only while it is dropped.
     database: Option<Database>,
+    pace: Arc<Pace>,
 }
 
 impl Drop for Base {
@@ -92,9 +100,10 @@ impl Base {
         file.set_len(file.len()?)?;
         file.sync_data()?;
         // redb panics over some kinds of damage.
-        let opened = catch(|| Database::builder().set_cache_size(cache_bytes).create_with_backend(Backend(file)));
+        let pace = Arc::<Pace>::default();
+        let opened = catch(|| Database::builder().set_cache_size(cache_bytes).create_with_backend(Backend(file, pace.clone())));
         let database = opened.map_err(BaseError::Damaged)??;
-        let base = Self { database: Some(database) };
+        let base = Self { database: Some(database), pace };
         let position = match catch(|| base.snapshot().map(|snapshot| snapshot.get(CHECKPOINT))).map_err(BaseError::Damaged)?? {
             Some(bytes) => postcard::from_bytes(&bytes).map_err(|_| BaseError::Checkpoint)?,
             None => return Err(BaseError::Checkpoint),
@@ -108,8 +117,9 @@ impl Base {
         if disk.exists(&draft)? {
             disk.remove(&draft)?;
         }
-        let database = Database::builder().create_with_backend(Backend(disk.open(&draft, Open::CreateNew)?))?;
-        let base = Self { database: Some(database) };
+        let pace = Arc::<Pace>::default();
+        let database = Database::builder().create_with_backend(Backend(disk.open(&draft, Open::CreateNew)?, pace.clone()))?;
+        let base = Self { database: Some(database), pace };
         base.fold(&Layer::new(), Position::ZERO)?;
         drop(base);
         disk.rename(&draft, path)?;
@@ -117,6 +127,11 @@ impl Base {
             disk.sync_dir(folder)?;
         }
         Ok(())
+    }
+
+    /// How its folds share the machine.
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Writes `layer` in one durable commit, together with the position that it reaches.
@@ -128,15 +143,7 @@ impl Base {
         {
             let mut rows = write.open_table(ROWS).map_err(redb::Error::from)?;
             let mut sealed = Vec::with_capacity(512);
-            for (key, change) in layer {
-                match change {
-                    Some(value) => {
-                        seal(key, value, &mut sealed);
-                        rows.insert(&key[..], sealed.as_slice()).map_err(redb::Error::from)?;
-                    }
-                    None => drop(rows.remove(&key[..]).map_err(redb::Error::from)?),
-                }
-            }
+            merge(&mut rows, layer, &mut sealed)?;
             let position = postcard::to_stdvec(&position).expect("a position is plain data and always encodes");
             seal(CHECKPOINT, &position, &mut sealed);
             rows.insert(CHECKPOINT, sealed.as_slice()).map_err(redb::Error::from)?;
@@ -145,16 +152,18 @@ impl Base {
         Ok(())
     }
 
-    /// Puts rows (sorted, so that redb appends) into a state under construction, in one commit.
+    /// Puts rows (sorted, and after all that is there) into a state under construction, in one commit.
     pub(crate) fn load(&self, sorted: &[(Key, Value)]) -> Result<(), BaseError> {
         let write = self.database().begin_write().map_err(redb::Error::from)?;
         {
             let mut rows = write.open_table(ROWS).map_err(redb::Error::from)?;
             let mut sealed = Vec::with_capacity(512);
+            let mut end = rows.upper_bound_mut(Bound::<&[u8]>::Unbounded).map_err(redb::Error::from)?;
             for (key, value) in sorted {
                 seal(key, value, &mut sealed);
-                rows.insert(&key[..], sealed.as_slice()).map_err(redb::Error::from)?;
+                end.insert_before(&key[..], sealed.as_slice()).map_err(redb::Error::from)?;
             }
+            end.close().map_err(redb::Error::from)?;
         }
         write.commit().map_err(redb::Error::from)?;
         Ok(())
@@ -165,6 +174,43 @@ impl Base {
         Ok(Snapshot(Arc::new(read.open_table(ROWS).map_err(redb::Error::from)?)))
     }
 }
+
+/// Brings a layer into the tree, in key order. New keys that follow one another with no old one between them (rows named by time, mostly) go in as one
+/// run, for about a third of what single ones cost redb.
+fn merge(rows: &mut Table<'_, &'static [u8], &'static [u8]>, layer: &Layer, sealed: &mut Vec<u8>) -> Result<(), redb::Error> {
+    let mut changes = layer.iter().peekable();
+    // How many new keys to pass before a run is tried again: twice as many after each that had no second key.
+    let (mut skipped, mut skips) = (0, 0);
+    while let Some((key, change)) = changes.next() {
+        let Some(value) = change else {
+            rows.remove(&key[..])?;
+            continue;
+        };
+        seal(key, value, sealed);
+        let was_there = rows.insert(&key[..], sealed.as_slice())?.is_some();
+        if was_there || skipped < skips {
+            skipped += u32::from(!was_there);
+            continue;
+        }
+        let mut run = rows.upper_bound_mut(Bound::Included(&key[..]))?;
+        let mut is_run = false;
+        while let Some((key, Some(value))) = changes.peek() {
+            seal(key, value, sealed);
+            match run.insert_before(&key[..], sealed.as_slice()) {
+                Ok(()) => drop(changes.next()),
+                Err(CursorError::UnorderedKey) => break,
+                Err(error) => return Err(error.into()),
+            }
+            is_run = true;
+        }
+        run.close()?;
+        (skipped, skips) = (0, if is_run { 0 } else { (skips * 2).clamp(1, RUN_SKIPS_MAX) });
+    }
+    Ok(())
+}
+
+/// A run is looked for at least once in so many new keys.
+const RUN_SKIPS_MAX: u32 = 32;
 
 fn seal(key: &[u8], value: &[u8], into: &mut Vec<u8>) {
     into.clear();

@@ -14,6 +14,7 @@ pub mod integrity;
 pub mod key;
 pub mod ledger;
 pub mod log;
+pub mod pace;
 pub mod random;
 pub mod replica;
 pub mod scrub;

@@ -8,6 +8,7 @@
 //! Everything here is synchronous and single-threaded but [`FoldJob::run`], so that a simulator can drive it call by call.
 
 mod flight;
+mod fold;
 mod follow;
 mod holds;
 
@@ -17,12 +18,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::base::{Base, BaseError, Snapshot};
+use crate::base::{Base, BaseError};
 use crate::changes;
 use crate::clock::Timestamp;
 use crate::disk::Disk;
-use crate::disk::planted::{self, Bug};
-use crate::log::{Log, LogConfig, LogError, Position, Spare};
+use crate::log::{Log, LogConfig, LogError, Position};
 use crate::random::Random;
 use crate::txn::Txn;
 use crate::upgrade;
@@ -30,6 +30,7 @@ use crate::view::{Layer, View};
 use crate::{Change, Key};
 
 use flight::Flight;
+pub use fold::{FoldDone, FoldJob, Folded};
 pub use follow::{Applied, ApplyError, CutError};
 pub use holds::Holds;
 
@@ -140,12 +141,11 @@ struct Batch {
     body: Vec<u8>,
 }
 
+/// So many full recent layers are replayed into memory: one that was being folded, and one above it.
+const REPLAYED_MAX: usize = 2;
+
 /// Rough memory of an entry beyond its bytes: two shared slices and a place in a tree node.
 const ENTRY_OVERHEAD_BYTES: usize = 80;
-
-/// Room for a fold: pages are copied when written and freed after, the file grows in steps, and the next log segment is made beside it.
-const FOLD_ROOM_MIN: u64 = 8 << 20;
-const FOLD_ROOM_PER_BYTE: u64 = 3;
 
 fn state_failed(error: &BaseError) -> LogError {
     LogError::Io { what: "fold into the state file".to_owned(), source: std::io::Error::other(error.to_string()) }
@@ -190,8 +190,9 @@ impl Store {
             }
             reached =
                 Position { epoch: record.epoch, seq: record.first_seq + u64::from(record.count) - 1, hash: record.hash, time: record.time };
-            // A long log must not need as much memory as it is long.
-            if recent_bytes >= options.recent_bytes_max {
+            // A long log must not need as much memory as it is long. What one fold and the layer above it held before is taken as it is: it is folded
+            // beside the first commands.
+            if recent_bytes >= REPLAYED_MAX * options.recent_bytes_max {
                 base.fold(&recent, reached).map_err(|error| state_failed(&error))?;
                 checkpoint = reached;
                 recent.clear();
@@ -326,94 +327,9 @@ impl Store {
         self.recent_bytes >= self.options.recent_bytes_max
     }
 
-    /// Whether a fold should begin.
-    #[must_use]
-    pub fn fold_due(&self) -> bool {
-        !self.folding && self.recent_bytes >= self.options.fold_bytes
-    }
-
-    /// Begins a fold of everything published so far; `None` if one runs, a batch is open, there is nothing to fold, or the disk has no room for it. What is
-    /// not published may yet be taken back by a new leader, so it stays out of the state file.
-    pub fn fold_job(&mut self) -> Option<FoldJob> {
-        if self.folding || self.batch.count > 0 || !self.has_room_to_fold() {
-            return None;
-        }
-        let (layer, position) = self.layer_to_fold()?;
-        self.folding = true;
-        Some(FoldJob { layer, position, base: self.base.clone(), spare: self.log.spare() })
-    }
-
-    /// redb cannot go on after a write that failed, so a fold is not begun where it might: commands wait in memory and in the log, and are refused once that
-    /// is full, until there is room.
-    fn has_room_to_fold(&self) -> bool {
-        let needed = FOLD_ROOM_MIN + FOLD_ROOM_PER_BYTE * self.recent_bytes as u64;
-        // A file system that cannot say is not a full one.
-        self.disk.room(&self.dir).unwrap_or(u64::MAX) >= needed
-    }
-
-    /// Takes a finished fold over, between batches: readers see the new base, old log segments may go. The returned layer is big: drop it off the
-    /// writer.
-    ///
-    /// # Errors
-    /// [`Fatal`] if segments could not be removed.
-    pub fn finish_fold(&mut self, done: FoldDone) -> Result<Layer, Fatal> {
-        assert!(self.folding, "a fold that nobody began has ended");
-        assert!(self.batch.count == 0, "readers would see an open batch: finish a fold between batches");
-        self.folding = false;
-        self.checkpoint = done.position;
-        let folded = std::mem::take(&mut self.head.folding);
-        self.rest_on(done.snapshot);
-        if self.log.bytes() > self.options.log_kept_bytes {
-            let held = self.holds.lowest().filter(|_| self.log.bytes() <= self.options.log_held_bytes_max);
-            self.log.trim(held.unwrap_or(u64::MAX).min(done.position.seq + 1))?;
-        }
-        Ok(folded)
-    }
-
-    /// Folds at once, on this thread (shutdown, tests, simulation).
-    ///
-    /// # Errors
-    /// [`BaseError`] as text in a [`Fatal`].
-    pub fn fold_now(&mut self) -> Result<(), Fatal> {
-        if let Some(job) = self.fold_job() {
-            let done = job.run().map_err(|error| Fatal(state_failed(&error)))?;
-            drop(self.finish_fold(done)?);
-        }
-        Ok(())
-    }
-
     /// Bytes in memory that the next fold will write.
     #[must_use]
     pub fn recent_bytes(&self) -> usize {
         self.recent_bytes
-    }
-}
-
-/// A fold to run, on any thread.
-pub struct FoldJob {
-    layer: Layer,
-    position: Position,
-    base: Arc<Base>,
-    spare: Spare,
-}
-
-/// A fold that ended well.
-pub struct FoldDone {
-    snapshot: Snapshot,
-    position: Position,
-}
-
-impl FoldJob {
-    /// Writes the layer into redb in one durable commit.
-    ///
-    /// # Errors
-    /// [`BaseError`]: the state file could not be written; the log still holds everything.
-    pub fn run(self) -> Result<FoldDone, BaseError> {
-        let mut claimed = self.position;
-        claimed.seq += u64::from(planted::is(Bug::CheckpointSeqTooHigh));
-        self.base.fold(&self.layer, claimed)?;
-        // The log's next segment, so that the writer need not write zeros when it rolls over. Without one it makes its own.
-        let _ = self.spare.make();
-        Ok(FoldDone { snapshot: self.base.snapshot()?, position: self.position })
     }
 }

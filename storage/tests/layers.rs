@@ -144,7 +144,7 @@ proptest! {
                     store.commit().expect("the disk is healthy");
                     published = model.clone();
                     let done = job.run().expect("the disk is healthy");
-                    drop(store.finish_fold(done).expect("the disk is healthy"));
+                    store.finish_fold(done).clear().expect("the disk is healthy");
                     store.begin(Timestamp::from_millis(now));
                 },
                 Op::Reopen => {

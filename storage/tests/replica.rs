@@ -129,7 +129,7 @@ fn play(ops: &[Op]) -> Result<(), String> {
             Op::BeginFold if fold.is_none() => fold = lead.fold_job(),
             Op::FinishFold => {
                 if let Some(job) = fold.take() {
-                    drop(lead.finish_fold(job.run().unwrap()).unwrap());
+                    lead.finish_fold(job.run().unwrap()).clear().unwrap();
                 }
             }
             Op::BeginFold => (),

@@ -4,6 +4,7 @@
 mod bucket;
 mod city;
 mod erasure;
+mod held;
 mod parts;
 mod pictures;
 mod schedule;

@@ -29,6 +29,8 @@ use crate::people::keyring::Keyring;
 const TICK: Duration = Duration::from_secs(10);
 /// A folder without a snapshot gets its first this long after the start.
 const FIRST_AFTER: Duration = Duration::from_secs(600);
+/// Under this name the newest snapshot holds the log that leads from it to now.
+const HOLD: &str = "snapshot";
 /// While there is traffic, the archive sends about this often.
 const PACE: Duration = Duration::from_millis(400);
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -120,7 +122,7 @@ impl Backup {
         });
         // Without an archive, the newest snapshot and the log on this disk are what a restore begins with.
         if let Some(newest) = take::local(&inner.data).last() {
-            engine.holds().hold("snapshot", newest.seq + 1);
+            engine.holds().hold(HOLD, newest.seq + 1);
         }
         let spawn = |name: &str, run: fn(&Inner)| {
             let inner = inner.clone();
@@ -223,6 +225,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Runs `work` on a thread that lets all others go first: compressing a state takes a processor for seconds.
+fn beside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let aside = || {
+        storage::pace::give_way();
+        work()
+    };
+    std::thread::scope(|scope| scope.spawn(aside).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 fn lag(status: &Status, now: Duration) -> Duration {
     status.behind_since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
 }
@@ -236,8 +247,8 @@ impl Inner {
         let _one = lock(&self.copying);
         let begun = Instant::now();
         let mode = if engine.is_sandbox() { "sandbox" } else { "live" };
-        let manifest = take::take(&engine.view(), &self.data, mode)?;
-        engine.holds().hold("snapshot", manifest.seq + 1);
+        let manifest = beside(|| take::take(&engine.view(), &self.data, mode))?;
+        engine.holds().hold(HOLD, manifest.seq + 1);
         let sent_bytes = match to {
             Some(to) => ship::ship(&self.data, &manifest, to, &|_, _| ())?,
             None => 0,
@@ -305,11 +316,17 @@ impl Inner {
             }
             let now = self.time.now();
             let since = lock(&self.status).snapshot.as_ref().map(|(at, _)| now.saturating_sub(*at));
-            let due = match since {
-                Some(since) => since >= every,
-                None => now.saturating_sub(started) >= FIRST_AFTER.min(every),
-            };
-            if !every.is_zero() && due && now.saturating_sub(tried) >= TICK * failures.min(60) {
+            let due = !every.is_zero()
+                && match since {
+                    Some(since) => since >= every,
+                    None => now.saturating_sub(started) >= FIRST_AFTER.min(every),
+                };
+            // Also where the schedule is off: the log after the newest snapshot is all that is left of the way to now, and may not grow for ever.
+            let outgrown = engine.holds().is_outgrown(HOLD);
+            if outgrown {
+                tracing::info!("the log has outgrown the newest snapshot: another one takes its place");
+            }
+            if (due || outgrown) && now.saturating_sub(tried) >= TICK * failures.min(60) {
                 tried = now;
                 let ended = self.snapshot(&engine, self.to.as_ref().filter(|_| engine.is_leading()));
                 failures = if ended.is_ok() { 0 } else { failures + 1 };

@@ -64,5 +64,14 @@ pub trait DiskFile: Send + Sync + 'static {
     /// and a second try proves nothing: the kernel may have dropped the pages ("fsyncgate"). Stop instead.
     fn sync_data(&self) -> io::Result<()>;
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Starts to bring what was written in `offset..offset + len` to the device, and waits until it took it. Promises nothing: it makes a later
+    /// [`DiskFile::sync_data`] short.
+    ///
+    /// # Errors
+    /// As of a sync, and of the same weight: the kernel may tell only once that bytes were lost.
+    fn write_back(&self, offset: u64, len: u64) -> io::Result<()> {
+        let _ = (offset, len);
+        Ok(())
+    }
     fn len(&self) -> io::Result<u64>;
 }

@@ -3,6 +3,7 @@
 use super::{Disk, DiskFile, Open};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -109,6 +110,21 @@ impl DiskFile for RealFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
+    }
+
+    fn write_back(&self, offset: u64, len: u64) -> io::Result<()> {
+        let (Ok(from), Ok(bytes)) = (i64::try_from(offset), i64::try_from(len)) else { return Ok(()) };
+        let flags = libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WRITE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+        // SAFETY: the descriptor is open as long as the file lives, and the call touches no memory of ours.
+        let answer = unsafe { libc::sync_file_range(self.0.as_raw_fd(), from, bytes, flags) };
+        match answer {
+            0 => Ok(()),
+            _ => match io::Error::last_os_error() {
+                // A file system or a sandbox without it: the sync that follows does all the work.
+                error if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL | libc::ESPIPE | libc::EPERM)) => Ok(()),
+                error => Err(error),
+            },
+        }
     }
 
     fn len(&self) -> io::Result<u64> {

@@ -20,7 +20,7 @@ pub(crate) use cut::cut;
 pub use error::LogError;
 pub use reader::LogReader;
 pub use segment::Spare;
-pub use writer::Log;
+pub use writer::{Log, Retired};
 
 use crate::clock::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -116,7 +116,7 @@ impl Spare {
         let Some(path) = self.begin() else {
             return Ok(false);
         };
-        let made = zeros(&*self.disk, &path, self.bytes);
+        let made = zeros(&*self.disk, &path, self.bytes, true);
         let mut state = self.state();
         state.making = false;
         made?;
@@ -153,7 +153,7 @@ impl Spare {
                 Some(spare) => spare,
                 None => {
                     let new = path.with_extension(&UNFINISHED[1..]);
-                    zeros(disk, &new, header.bytes)?;
+                    zeros(disk, &new, header.bytes, false)?;
                     new
                 }
             };
@@ -178,8 +178,8 @@ fn sync_dir_after_rename(disk: &dyn Disk, dir: &Path) -> std::io::Result<()> {
 }
 
 /// A file of zeros, written (not merely allocated: an unwritten extent would be converted at each first sync) and synced.
-/// A file left by an attempt that failed is made anew.
-fn zeros(disk: &dyn Disk, path: &Path, bytes: u64) -> Result<(), LogError> {
+/// A file left by an attempt that failed is made anew. Made `ahead` of use, it goes to the device step by step: the log's syncs do not wait behind all of it.
+fn zeros(disk: &dyn Disk, path: &Path, bytes: u64, ahead: bool) -> Result<(), LogError> {
     static ZEROS: [u8; 1 << 18] = [0; 1 << 18];
     let write = || {
         if disk.exists(path)? {
@@ -190,6 +190,9 @@ fn zeros(disk: &dyn Disk, path: &Path, bytes: u64) -> Result<(), LogError> {
         while at < bytes {
             let step = (bytes - at).min(ZEROS.len() as u64);
             file.write_at(at, &ZEROS[..step as usize])?;
+            if ahead {
+                file.write_back(at, step)?;
+            }
             at += step;
         }
         file.sync_data()

@@ -199,23 +199,25 @@ impl Log {
     /// The disk's; what was removed until then stays removed.
     pub fn trim(&mut self, below_seq: u64) -> Result<u32, LogError> {
         self.usable()?;
-        let mut removed = 0;
-        while let [(oldest, _), (next, _), ..] = self.segments[..]
-            && next <= below_seq
-        {
-            let path = segment::path_of(&self.dir, oldest);
-            // One at a time, so that a crash never leaves a hole between two segments.
-            self.disk.remove(&path).and_then(|()| self.disk.sync_dir(&self.dir)).doing(|| format!("remove {}", path.display()))?;
-            self.segments.remove(0);
-            removed += 1;
-        }
-        Ok(removed)
+        self.retire(below_seq).remove()
+    }
+
+    /// As [`Log::trim`], but the files are left to the caller, for another thread: each costs a sync of the folder.
+    pub fn retire(&mut self, below_seq: u64) -> Retired {
+        let older = self.segments.windows(2).take_while(|pair| pair[1].0 <= below_seq).count();
+        let names = if self.poisoned { Vec::new() } else { self.segments.drain(..older).map(|(first, _)| first).collect() };
+        Retired { disk: Arc::clone(&self.disk), dir: self.dir.clone(), names }
     }
 
     /// First sequence number of the oldest segment kept (whether or not a record is in it yet).
     #[must_use]
     pub fn first_seq(&self) -> u64 {
         self.segments[0].0
+    }
+
+    /// First sequence number and size of every segment, oldest first.
+    pub(crate) fn segments(&self) -> &[(u64, u64)] {
+        &self.segments
     }
 
     /// Bytes that the segments take, preallocated space included.
@@ -238,6 +240,30 @@ impl Log {
 
     fn usable(&self) -> Result<(), LogError> {
         if self.poisoned { Err(LogError::Poisoned) } else { Ok(()) }
+    }
+}
+
+/// Segments that the log no longer counts, and that are still there. Until they are removed, and if they never are, they are only too much: the next opening
+/// takes them for the log's oldest.
+#[must_use = "the files stay until they are removed"]
+pub struct Retired {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    names: Vec<u64>,
+}
+
+impl Retired {
+    /// Removes them, oldest first. Returns how many.
+    ///
+    /// # Errors
+    /// The disk's; what was removed until then stays removed.
+    pub fn remove(self) -> Result<u32, LogError> {
+        for first_seq in &self.names {
+            let path = segment::path_of(&self.dir, *first_seq);
+            // One at a time, so that a crash never leaves a hole between two segments.
+            self.disk.remove(&path).and_then(|()| self.disk.sync_dir(&self.dir)).doing(|| format!("remove {}", path.display()))?;
+        }
+        Ok(u32::try_from(self.names.len()).unwrap_or(u32::MAX))
     }
 }
 
