@@ -124,7 +124,7 @@ impl Base {
         {
             let mut rows = write.open_table(ROWS).map_err(redb::Error::from)?;
             let mut sealed = Vec::with_capacity(512);
-            for (key, change) in layer {
+            for (key, change) in layer.iter() {
                 match change {
                     Some(value) => {
                         seal(key, value, &mut sealed);

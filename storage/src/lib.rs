@@ -25,6 +25,7 @@ pub mod upgrade;
 pub mod view;
 
 mod base;
+mod layer;
 
 pub use clock::{Clock, MachineClock, ManualClock, Timestamp};
 pub use fault::Fault;
