@@ -127,7 +127,7 @@ impl Base {
             for (key, change) in layer.iter() {
                 match change {
                     Some(value) => {
-                        seal(key, value, &mut sealed);
+                        seal(&key, &value, &mut sealed);
                         rows.insert(&key[..], sealed.as_slice()).map_err(redb::Error::from)?;
                     }
                     None => drop(rows.remove(&key[..]).map_err(redb::Error::from)?),

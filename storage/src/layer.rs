@@ -6,94 +6,38 @@
 //!
 //! Source: W. Pugh, "Skip lists: a probabilistic alternative to balanced trees" (1990); LevelDB, `db/skiplist.h` (one writer, readers without locks).
 
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::cmp::Ordering::{Equal, Greater, Less};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::view::{Direction, Source};
+use crate::words::{NONE, Node, Sought, Words};
 use crate::{Change, Key};
 
 /// With a quarter of the nodes on each next level this is enough for 16 million.
-const LEVELS_MAX: usize = 12;
-/// Nodes are made room for in pieces: none is ever moved, and none takes long to make.
-const PIECE: usize = 256;
-/// Pieces of the first directory; each next directory has twice as many.
-const PIECES: usize = 64;
-const DIRECTORIES: usize = 19;
-/// Every link that 32 bits can hold has a place in a directory.
-const _: () = assert!((((1_u64 << DIRECTORIES) - 1) * PIECES as u64 * PIECE as u64) > u32::MAX as u64 / 2);
-/// No node: the end, or the head.
-const NONE: u32 = 0;
-/// Index keys with an account, a time and an id have 47 bytes.
-const INLINE_MAX: usize = 54;
+pub(crate) const LEVELS_MAX: usize = 12;
+/// Tables that are remembered where the last write to them went.
+const FINGERS: usize = 64;
 
 /// Changes by key: a copy is cheap, and stays as it is whatever is written to the original.
-#[derive(Clone)]
 pub struct Layer {
     list: Arc<List>,
     /// The newest write that this picture shows.
     stamp: u64,
+    fingers: Option<Box<Fingers>>,
 }
+
+/// By table: the last node written and those before it, level by level. Rows named by a number or a time come in order, and then the next one goes right
+/// behind the last. Only who writes has them.
+type Fingers = [[u32; LEVELS_MAX]; FINGERS];
 
 struct List {
-    directories: [OnceLock<Box<[OnceLock<Piece>]>>; DIRECTORIES],
-    head: [AtomicU32; LEVELS_MAX],
+    words: Words,
+    /// The node before all, as high as any.
+    head: u32,
     levels: AtomicUsize,
-    len: AtomicU32,
     /// The newest write. Who holds the layer with this stamp, and raises it, may write.
     tip: AtomicU64,
-}
-
-type Piece = Box<[OnceLock<Node>]>;
-
-/// One write of one key. Nodes are ordered by key, and the writes of one key from the newest to the oldest.
-struct Node {
-    key: Name,
-    stamp: u64,
-    change: Change,
-    next: Tower,
-}
-
-/// A key's bytes: in the node itself, if they are few, so that a comparison reads nothing else.
-enum Name {
-    Short(u8, [u8; INLINE_MAX]),
-    Long(Box<[u8]>),
-}
-
-/// The links to the next node: on the two lowest levels, and on those above for the one node in sixteen that has them.
-struct Tower {
-    low: [AtomicU32; 2],
-    high: Box<[AtomicU32]>,
-}
-
-impl Name {
-    fn new(key: &[u8]) -> Self {
-        let mut bytes = [0; INLINE_MAX];
-        match bytes.get_mut(..key.len()) {
-            Some(room) => {
-                room.copy_from_slice(key);
-                Self::Short(key.len() as u8, bytes)
-            }
-            None => Self::Long(key.into()),
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Short(len, bytes) => &bytes[..usize::from(*len)],
-            Self::Long(bytes) => bytes,
-        }
-    }
-}
-
-impl Tower {
-    fn new(height: usize, link: impl Fn(usize) -> u32) -> Self {
-        let low = std::array::from_fn(|level| AtomicU32::new(if level < height { link(level) } else { NONE }));
-        Self { low, high: (2..height).map(|level| AtomicU32::new(link(level))).collect() }
-    }
-
-    fn at(&self, level: usize) -> &AtomicU32 {
-        if level < 2 { &self.low[level] } else { &self.high[level - 2] }
-    }
 }
 
 /// A quarter of the nodes reach level 2, a sixteenth level 3, and so on; a pure function, so that a simulation repeats.
@@ -105,47 +49,34 @@ fn height_of(stamp: u64) -> usize {
     (1 + (z ^ (z >> 31)).trailing_zeros() as usize / 2).min(LEVELS_MAX)
 }
 
-/// Where a node is: directory, piece in it, place in that.
-fn place_of(link: u32) -> (usize, usize, usize) {
-    let at = link as usize - 1;
-    let piece = at / PIECE + PIECES;
-    let directory = (piece / PIECES).ilog2() as usize;
-    (directory, piece - (PIECES << directory), at % PIECE)
-}
-
 impl List {
     fn new() -> Self {
-        Self {
-            directories: std::array::from_fn(|_| OnceLock::new()),
-            head: std::array::from_fn(|_| AtomicU32::new(NONE)),
-            levels: AtomicUsize::new(1),
-            len: AtomicU32::new(0),
-            tip: AtomicU64::new(0),
+        let words = Words::new();
+        let head = words.push(&Sought::new(&[]), 0, None, LEVELS_MAX, |_| NONE);
+        Self { words, head, levels: AtomicUsize::new(1), tip: AtomicU64::new(0) }
+    }
+
+    /// Whether `node` stands before the write of `key` at `stamp`: the writes of one key go from the newest to the oldest.
+    fn is_before(node: Node<'_>, key: &Sought, stamp: u64) -> bool {
+        match node.compare(key) {
+            Less => true,
+            Equal => node.stamp() > stamp,
+            Greater => false,
         }
     }
 
-    fn node(&self, link: u32) -> &Node {
-        let (directory, piece, place) = place_of(link);
-        let piece = self.directories[directory].get().and_then(|directory| directory[piece].get());
-        piece.and_then(|piece| piece[place].get()).expect("a link is written after the node that it leads to")
-    }
-
-    fn next(&self, from: u32, level: usize) -> &AtomicU32 {
-        if from == NONE { &self.head[level] } else { self.node(from).next.at(level) }
-    }
-
-    /// The last node before a place in the order, on each level; [`NONE`] is the head.
-    fn before(&self, is_before: impl Fn(&Node) -> bool) -> [u32; LEVELS_MAX] {
-        let mut before = [NONE; LEVELS_MAX];
-        let (mut at, mut beyond) = (NONE, NONE);
+    /// The last node before a place in the order, on each level in use.
+    fn before(&self, is_before: impl Fn(Node<'_>) -> bool) -> [u32; LEVELS_MAX] {
+        let mut before = [self.head; LEVELS_MAX];
+        let (mut at, mut beyond) = (self.head, NONE);
         for level in (0..self.levels.load(Ordering::Acquire)).rev() {
             loop {
-                let next = self.next(at, level).load(Ordering::Acquire);
+                let next = self.words.node(at).next(level);
                 // On the way down most levels lead to the node that was too far already.
                 if next == NONE || next == beyond {
                     break;
                 }
-                if !is_before(self.node(next)) {
+                if !is_before(self.words.node(next)) {
                     beyond = next;
                     break;
                 }
@@ -157,48 +88,46 @@ impl List {
     }
 
     /// The first node at or after `key`, as it was at `stamp`.
-    fn first(&self, key: &[u8], stamp: u64) -> u32 {
-        let before = self.before(|node| node.is_before(key, stamp));
-        self.next(before[0], 0).load(Ordering::Acquire)
+    fn first(&self, key: &Sought, stamp: u64) -> u32 {
+        let before = self.before(|node| Self::is_before(node, key, stamp));
+        self.words.node(before[0]).next(0)
+    }
+
+    /// Whether the place is right behind these nodes, on the lowest `height` levels.
+    fn is_right_behind(&self, before: &[u32; LEVELS_MAX], height: usize, key: &Sought, stamp: u64) -> bool {
+        let is_before = |link: u32| link == self.head || Self::is_before(self.words.node(link), key, stamp);
+        let ends = |link: u32| link == NONE || !Self::is_before(self.words.node(link), key, stamp);
+        is_before(before[0]) && before[..height].iter().enumerate().all(|(level, before)| ends(self.words.node(*before).next(level)))
     }
 
     /// Only for who has raised the tip to `stamp`: one at a time.
-    fn insert(&self, key: &[u8], stamp: u64, change: Change) {
-        let before = self.before(|node| node.is_before(key, stamp));
+    fn insert(&self, key: &[u8], stamp: u64, change: Option<&[u8]>, fingers: &mut Fingers) {
+        let finger = &mut fingers[key.get(1).map_or(0, |low| usize::from(*low)) % FINGERS];
+        let sought = Sought::new(key);
         let height = height_of(stamp);
         if height > self.levels.load(Ordering::Relaxed) {
             self.levels.store(height, Ordering::Release);
         }
-        let next = Tower::new(height, |level| self.next(before[level], level).load(Ordering::Acquire));
-        let link = self.push(Node { key: Name::new(key), stamp, change, next });
-        for (level, before) in before.into_iter().enumerate().take(height) {
-            self.next(before, level).store(link, Ordering::Release);
+        if !self.is_right_behind(finger, height, &sought, stamp) {
+            *finger = self.before(|node| Self::is_before(node, &sought, stamp));
         }
-    }
-
-    fn push(&self, node: Node) -> u32 {
-        let link = self.len.load(Ordering::Relaxed).checked_add(1).expect("memory ends long before four thousand million nodes");
-        let (directory, piece, place) = place_of(link);
-        let directory = self.directories[directory].get_or_init(|| (0..PIECES << directory).map(|_| OnceLock::new()).collect());
-        let piece = directory[piece].get_or_init(|| (0..PIECE).map(|_| OnceLock::new()).collect());
-        assert!(piece[place].set(node).is_ok(), "a place in a layer is filled once");
-        self.len.store(link, Ordering::Relaxed);
-        link
-    }
-}
-
-impl Node {
-    fn is_before(&self, key: &[u8], stamp: u64) -> bool {
-        match self.key.bytes().cmp(key) {
-            std::cmp::Ordering::Equal => self.stamp > stamp,
-            order => order.is_lt(),
+        let link = self.words.push(&sought, stamp, change, height, |level| self.words.node(finger[level]).next(level));
+        for (level, before) in finger.iter_mut().enumerate().take(height) {
+            self.words.node(*before).lead_to(level, link);
+            *before = link;
         }
     }
 }
 
 impl Default for Layer {
     fn default() -> Self {
-        Self { list: Arc::new(List::new()), stamp: 0 }
+        Self { list: Arc::new(List::new()), stamp: 0, fingers: None }
+    }
+}
+
+impl Clone for Layer {
+    fn clone(&self) -> Self {
+        Self { list: self.list.clone(), stamp: self.stamp, fingers: None }
     }
 }
 
@@ -227,47 +156,52 @@ impl Layer {
         if self.list.tip.compare_exchange(self.stamp, next, Ordering::AcqRel, Ordering::Acquire).is_err() {
             let mut own = Self::new();
             for (key, change) in self.iter() {
-                own.insert(key, change.clone());
+                own.insert(key, change);
             }
             *self = own;
             return self.insert(key, change);
         }
-        self.list.insert(key.as_ref(), next, change);
+        let head = self.list.head;
+        let fingers = self.fingers.get_or_insert_with(|| Box::new([[head; LEVELS_MAX]; FINGERS]));
+        self.list.insert(key.as_ref(), next, change.as_deref(), fingers);
         self.stamp = next;
     }
 
     /// The change of `key`, if there is one.
     #[must_use]
-    pub fn get(&self, key: &[u8]) -> Option<&Change> {
-        let node = self.node(self.list.first(key, self.stamp))?;
-        (node.key.bytes() == key).then_some(&node.change)
+    pub fn get(&self, key: &[u8]) -> Option<Change> {
+        if self.is_empty() {
+            return None;
+        }
+        let key = Sought::new(key);
+        let node = self.node(self.list.first(&key, self.stamp))?;
+        (node.compare(&key) == Equal).then(|| node.change())
     }
 
     /// Everything, by key.
     #[must_use]
     pub fn iter(&self) -> Forward<'_> {
-        Forward { layer: self, next: self.list.head[0].load(Ordering::Acquire) }
+        Forward { layer: self, next: self.list.words.node(self.list.head).next(0) }
     }
 
     /// What has `from <= key < to`, in key order or against it.
     pub(crate) fn scan<'a>(&'a self, from: &[u8], to: &[u8], direction: Direction) -> Source<'a> {
-        let owned = |(key, change): (&[u8], &Change)| (Key::from(key), change.clone());
         match direction {
             Direction::Forward => {
                 let to = to.to_vec();
-                let all = Forward { layer: self, next: self.list.first(from, u64::MAX) };
-                Box::new(all.take_while(move |(key, _)| *key < &to[..]).map(owned))
+                let all = Forward { layer: self, next: self.list.first(&Sought::new(from), u64::MAX) };
+                Box::new(all.take_while(move |(key, _)| key[..] < to[..]))
             }
             Direction::Backward => {
                 let from = from.to_vec();
-                let all = Backward { layer: self, end: Key::from(to) };
-                Box::new(all.take_while(move |(key, _)| *key >= &from[..]).map(owned))
+                let all = Backward { layer: self, end: to.into() };
+                Box::new(all.take_while(move |(key, _)| key[..] >= from[..]))
             }
         }
     }
 
-    fn node(&self, link: u32) -> Option<&Node> {
-        (link != NONE).then(|| self.list.node(link))
+    fn node(&self, link: u32) -> Option<Node<'_>> {
+        (link != NONE).then(|| self.list.words.node(link))
     }
 }
 
@@ -277,21 +211,21 @@ pub struct Forward<'a> {
     next: u32,
 }
 
-impl<'a> Iterator for Forward<'a> {
-    type Item = (&'a [u8], &'a Change);
+impl Iterator for Forward<'_> {
+    type Item = (Key, Change);
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let node = self.layer.node(self.next)?;
-            self.next = node.next.at(0).load(Ordering::Acquire);
-            if node.stamp > self.layer.stamp {
+            self.next = node.next(0);
+            if node.stamp() > self.layer.stamp {
                 continue;
             }
             // The newest that this picture shows came first; the older ones of its key follow.
-            while let Some(older) = self.layer.node(self.next).filter(|older| older.key.bytes() == node.key.bytes()) {
-                self.next = older.next.at(0).load(Ordering::Acquire);
+            while let Some(older) = self.layer.node(self.next).filter(|older| older.has_key_of(node)) {
+                self.next = older.next(0);
             }
-            return Some((node.key.bytes(), &node.change));
+            return Some((node.key(), node.change()));
         }
     }
 }
@@ -302,15 +236,19 @@ struct Backward<'a> {
     end: Key,
 }
 
-impl<'a> Iterator for Backward<'a> {
-    type Item = (&'a [u8], &'a Change);
+impl Iterator for Backward<'_> {
+    type Item = (Key, Change);
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let before = self.layer.list.before(|node| node.key.bytes() < &self.end[..]);
-            let key = self.layer.node(before[0])?.key.bytes();
-            self.end = key.into();
-            if let Some(change) = self.layer.get(key) {
+            let end = Sought::new(&self.end);
+            let before = self.layer.list.before(|node| node.compare(&end) == Less)[0];
+            if before == self.layer.list.head {
+                return None;
+            }
+            let key = self.layer.list.words.node(before).key();
+            self.end = key.clone();
+            if let Some(change) = self.layer.get(&key) {
                 return Some((key, change));
             }
         }

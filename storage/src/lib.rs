@@ -26,6 +26,7 @@ pub mod view;
 
 mod base;
 mod layer;
+mod words;
 
 pub use clock::{Clock, MachineClock, ManualClock, Timestamp};
 pub use fault::Fault;

@@ -73,7 +73,7 @@ impl View {
 impl Read for View {
     fn get_raw(&self, key: &[u8]) -> Option<Value> {
         if let Some(change) = self.recent.get(key).or_else(|| self.folding.get(key)) {
-            return change.clone();
+            return change;
         }
         self.base.get(key)
     }
