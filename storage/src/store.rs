@@ -10,6 +10,7 @@
 mod flight;
 mod follow;
 mod holds;
+mod tables;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ use crate::{Change, Key};
 use flight::Flight;
 pub use follow::{Applied, ApplyError, CutError};
 pub use holds::Holds;
+pub use tables::Tables;
 
 /// How a store is laid out and when it folds.
 #[derive(Clone, Debug)]
@@ -138,6 +140,7 @@ struct Batch {
     now: Timestamp,
     count: u32,
     body: Vec<u8>,
+    tables: Tables,
 }
 
 /// Rough memory of an entry beyond its bytes: two shared slices and a place in a tree node.
@@ -280,6 +283,7 @@ impl Store {
         changes::encode(changes.iter(), &mut self.batch.body);
         self.batch.count += 1;
         for (key, change) in changes {
+            self.batch.tables.add_key(&key);
             self.recent_bytes += entry_bytes(&key, &change);
             self.head.recent.insert(key, change);
         }
@@ -317,6 +321,7 @@ impl Store {
         self.head = self.durable();
         self.batch.count = 0;
         self.batch.body.clear();
+        self.batch.tables = Tables::default();
         true
     }
 
