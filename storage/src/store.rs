@@ -143,7 +143,7 @@ struct Batch {
     tables: Tables,
 }
 
-/// Rough memory of an entry beyond its bytes: two shared slices and a place in a tree node.
+/// Memory of an entry beyond its bytes, generously: three words of a node, its links above, what fills key and value up to words, and the piece's rest.
 const ENTRY_OVERHEAD_BYTES: usize = 80;
 
 /// Room for a fold: pages are copied when written and freed after, the file grows in steps, and the next log segment is made beside it.
