@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use medina::edge::Problem;
 use medina::engine::effect::{EffectState, OUTBOX};
-use medina::engine::event::EVENTS;
+use medina::engine::event::{EVENTS, EVENTS_KEPT_FROM};
 use medina::engine::outbox::{BoxFuture, Outbox};
 use medina::engine::timer::TIMERS;
 use medina::engine::{
@@ -365,4 +366,25 @@ async fn the_test_clock_stops_at_every_due_time() {
     assert_eq!(woke, wanted, "each timer fired at its own time");
     let stranger = engine.advance(&Caller::anonymous(), question(), 1_000, None).await;
     assert!(stranger.is_err(), "only who may");
+}
+
+/// Whoever follows tables is woken by what writes to them and by nothing else, and learns how far there is something to follow.
+#[tokio::test]
+async fn only_commits_that_concern_somebody_wake_them() {
+    let world = world();
+    let engine = &world.engine;
+    let (mut notes, mut others) = (engine.follow(&[NOTES.id]), engine.follow(&[OUTBOX.id, EVENTS_KEPT_FROM.id]));
+    let before = others.reach().seq();
+    for n in 1..=3 {
+        let done = engine.write(&user(), "note", move |tx| note(tx, n, "a note")).await.expect("written");
+        notes.changed().await.expect("the engine lives");
+        assert_eq!(notes.reach().seq(), done.seq, "announced before it was answered");
+    }
+    assert_eq!(others.reach().seq(), before, "no effect, nothing to follow");
+    assert!(others.changed().now_or_never().is_none(), "a note is no effect");
+    send(engine, 5, "works").await;
+    others.changed().await.expect("the engine lives");
+    assert!(others.reach().seq() > before);
+    engine.stop();
+    while notes.changed().await.is_ok() {}
 }

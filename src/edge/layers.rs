@@ -1,18 +1,20 @@
 //! What surrounds every request: its id, its log line, its figures, its limits, and a net for panics.
 
 use std::any::Any;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Router};
-use tower_http::catch_panic::CatchPanicLayer;
+use futures_util::FutureExt;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any as AnyValue, CorsLayer};
-use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::Instrument;
 
 use super::gate::Gate;
@@ -30,19 +32,21 @@ pub struct Traffic {
     under_way: AtomicU64,
 }
 
-/// Wraps the routes.
+/// Wraps the routes. What every request needs is done in one layer: each further one costs it a boxed service and a boxed future.
 pub fn wrap(routes: Router, gate: Gate, traffic: Arc<Traffic>) -> Router {
     let sandbox = gate.engine.is_sandbox();
     let routes = routes
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::new(405, "method_not_allowed", "this path knows other methods: see Allow") })
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(Extension(gate))
-        .layer(from_fn_with_state(traffic, limited))
-        .layer(from_fn(observed))
-        .layer(SetResponseHeaderLayer::if_not_present(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+        .layer(from_fn_with_state(Surroundings { gate, traffic }, observed));
     if sandbox { routes.layer(localhost_cors()) } else { routes }
+}
+
+/// What the layer puts around each request.
+#[derive(Clone)]
+struct Surroundings {
+    gate: Gate,
+    traffic: Arc<Traffic>,
 }
 
 /// A page on a developer's localhost may call the sandbox.
@@ -63,9 +67,12 @@ fn localhost_cors() -> CorsLayer {
         .max_age(Duration::from_secs(600))
 }
 
-// The signature is tower-http's.
-#[allow(clippy::needless_pass_by_value)]
-fn panicked(payload: Box<dyn Any + Send>) -> Response {
+/// A handler's panic ends its request and nothing else.
+async fn caught(request: Request, next: Next) -> Response {
+    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|payload| panicked(&*payload))
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> Response {
     let why = payload
         .downcast_ref::<storage::Fault>()
         .map(ToString::to_string)
@@ -77,7 +84,7 @@ fn panicked(payload: Box<dyn Any + Send>) -> Response {
     Problem::new(500, "internal", "something is wrong here; nothing was changed. The server's log has the request id").into_response()
 }
 
-async fn limited(State(traffic): State<Arc<Traffic>>, request: Request, next: Next) -> Response {
+async fn limited(traffic: &Traffic, request: Request, next: Next) -> Response {
     /// Gives the place back however the request ends, also when its connection breaks.
     struct Place<'a>(&'a AtomicU64);
     impl Drop for Place<'_> {
@@ -88,7 +95,7 @@ async fn limited(State(traffic): State<Arc<Traffic>>, request: Request, next: Ne
     traffic.requests.fetch_add(1, Ordering::Relaxed);
     // A long poll waits, it does not work: it takes no place from those who do. The connections are bounded.
     if request.uri().path() == "/v1/couriers/me/offers" {
-        return next.run(request).await;
+        return caught(request, next).await;
     }
     let under_way = traffic.under_way.fetch_add(1, Ordering::Relaxed);
     let _place = Place(&traffic.under_way);
@@ -97,32 +104,55 @@ async fn limited(State(traffic): State<Arc<Traffic>>, request: Request, next: Ne
     if under_way >= REQUESTS_MAX as u64 && !probe {
         return Problem::new(503, "overloaded", "too many requests are under way").retry_after(1).into_response();
     }
-    next.run(request).await
+    caught(request, next).await
 }
 
-async fn observed(mut request: Request, next: Next) -> Response {
+async fn observed(State(around): State<Surroundings>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
+    let Surroundings { gate, traffic } = around;
+    request.extensions_mut().insert(gate);
     let given = request.headers().get(&REQUEST_ID_HEADER).and_then(|id| id.to_str().ok()).filter(|id| (1..=128).contains(&id.len()));
     let id = given.map_or_else(fresh_id, ToOwned::to_owned);
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        request.headers_mut().insert(REQUEST_ID_HEADER.clone(), value);
+    let shown = HeaderValue::from_str(&id).ok();
+    if let Some(value) = &shown {
+        request.headers_mut().insert(REQUEST_ID_HEADER.clone(), value.clone());
     }
     let traceparent = request.headers().get("traceparent").cloned();
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
-    let span = tracing::info_span!("request", id, %method, path = request.uri().path());
-    let mut response = REQUEST_ID.scope(id.clone(), next.run(request).instrument(span.clone())).await;
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
+    let mut response = REQUEST_ID.scope(id, limited(&traffic, request, next).instrument(span.clone())).await;
     let status = response.status().as_u16();
     let took = begun.elapsed();
     tracing::debug!(parent: &span, status, took_us = took.as_micros() as u64, "answered");
-    metrics::histogram!("medina_http_request_seconds", "route" => route, "status" => class(status)).record(took.as_secs_f64());
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID_HEADER.clone(), value);
+    took_by(route.as_ref().map_or("unmatched", MatchedPath::as_str), class(status), took);
+    let headers = response.headers_mut();
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if let Some(value) = shown {
+        headers.insert(REQUEST_ID_HEADER.clone(), value);
     }
     if let Some(traceparent) = traceparent {
-        response.headers_mut().insert("traceparent", traceparent);
+        headers.insert("traceparent", traceparent);
     }
     response
+}
+
+/// Counts a request. The figures of a route are looked up once by each thread: the registry's own way hashes and copies their names each time.
+fn took_by(route: &str, class: &'static str, took: Duration) {
+    thread_local! {
+        static KNOWN: RefCell<HashMap<String, Vec<(&'static str, metrics::Histogram)>>> = RefCell::default();
+    }
+    KNOWN.with_borrow_mut(|known| {
+        if !known.contains_key(route) {
+            known.insert(route.to_owned(), Vec::new());
+        }
+        let Some(classes) = known.get_mut(route) else { return };
+        let at = classes.iter().position(|(known, _)| *known == class).unwrap_or_else(|| {
+            classes.push((class, metrics::histogram!("medina_http_request_seconds", "route" => route.to_owned(), "status" => class)));
+            classes.len() - 1
+        });
+        classes[at].1.record(took.as_secs_f64());
+    });
 }
 
 fn class(status: u16) -> &'static str {

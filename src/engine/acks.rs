@@ -127,8 +127,11 @@ impl Flights {
 
     /// Publishes and answers everything up to `seq`.
     fn land(&mut self, store: &mut Store, shared: &Shared, seq: u64) {
-        if store.publish_to(seq) {
+        if let Some((last, tables)) = store.due_to(seq) {
+            shared.interests.0.announce(&tables, last);
+            store.publish_to(seq);
             shared.position.send_replace(store.published());
+            shared.interests.0.wake(&tables);
         }
         let is_local = *self.acks.degraded.borrow();
         while let Some(flight) = self.waiting.pop_front_if(|flight| flight.position.seq <= seq) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, never, select_biased};
 use storage::Position;
 use storage::log::Record;
-use storage::store::ApplyError;
+use storage::store::{ApplyError, Tables};
 use tokio::sync::oneshot;
 
 use super::clock::TEST_CLOCK;
@@ -41,10 +41,13 @@ pub(super) fn run(mut core: Core, feed: &Receiver<Feed>, shared: &Shared) {
             default(IDLE) => (),
         }
         if let Some(Feed { records, applied }) = given {
+            // Which tables a leader's record writes to is not looked up here.
+            shared.interests.0.announce(&Tables::ALL, records.last().map_or(0, Record::last_seq));
             let done = records.iter().try_for_each(|record| core.store.apply(record).map(drop));
             let position = core.store.position();
             shared.position.send_replace(position);
             shared.synced.send_replace(position);
+            shared.interests.0.wake(&Tables::ALL);
             match done {
                 Ok(()) => drop(applied.send(Ok(position))),
                 Err(ApplyError::Refused { seq, why }) => {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use storage::disk::Disk;
-use storage::store::{Holds, OpenError, Views};
+use storage::store::{Holds, OpenError, Tables, Views};
 use storage::{Clock, Options, Position, Store, View};
 use tokio::sync::{oneshot, watch};
 
@@ -21,6 +21,7 @@ use super::decision::{Authorize, Denied, Question};
 use super::fault::{Fault, WriteError};
 use super::follow::{self, Feed};
 use super::idempotency::{Once, SealAnswers, StoredAnswer, Unsealed};
+use super::interest::{Ends, Interest, Interests};
 use super::outbox::Destinations;
 use super::stats::Stats;
 use super::tx::Tx;
@@ -98,6 +99,7 @@ pub(super) struct Inner {
     pub following: bool,
     pub fenced: Arc<AtomicBool>,
     pub acks: Arc<Acks>,
+    interests: Arc<Interests>,
     pub synced: watch::Receiver<Position>,
     pub log: (Arc<dyn Disk>, PathBuf),
     holds: Holds,
@@ -143,6 +145,7 @@ impl Engine {
         let (position, positions) = watch::channel(store.position());
         let (synced, syncs) = watch::channel(store.position());
         let (acks, heard) = Acks::new(options.acks);
+        let interests = Interests::new();
         let fenced = Arc::new(AtomicBool::new(false));
         let log = (disk, store.log_dir());
         let holds = store.holds();
@@ -156,6 +159,7 @@ impl Engine {
             position,
             synced,
             acks: acks.clone(),
+            interests: Ends(interests.clone()),
             fenced: fenced.clone(),
             on_fatal: options.on_fatal,
             watches_clock: !options.sandbox,
@@ -181,6 +185,7 @@ impl Engine {
             following,
             fenced,
             acks,
+            interests,
             synced: syncs,
             log,
             holds,
@@ -338,6 +343,12 @@ impl Engine {
     #[must_use]
     pub fn positions(&self) -> watch::Receiver<Position> {
         self.0.position.clone()
+    }
+
+    /// Commits that write to these tables or indexes, and no others: for who has nothing to do otherwise.
+    #[must_use]
+    pub fn follow(&self, tables: &[u16]) -> Interest {
+        self.0.interests.add(Tables::of(tables), || self.view().position().seq)
     }
 
     /// Whether this is a sandbox: test clock, known one-time codes, a provider of our own.

@@ -12,10 +12,12 @@ use tokio::task::JoinSet;
 
 use super::Tx;
 use super::background::Background;
+use super::clock::TEST_CLOCK;
 use super::core::Ran;
 use super::effect::{self, Answered, EffectId, EffectRow, EffectState, OUTBOX, OUTBOX_BY_STATE, OUTBOX_BY_SUBJECT, SentEffect};
 use super::fault::{Fault, WriteError};
 use super::handle::{Engine, WeakEngine};
+use super::interest::{Interest, Reach};
 use super::pause::OUTBOX_PAUSED;
 
 /// An effect is tried this often before it waits for an operator.
@@ -96,6 +98,7 @@ pub struct Outbox {
     engine: WeakEngine,
     /// Everything up to here has been looked at with nothing left in flight; `u64::MAX` never occurs.
     settled_seq: AtomicU64,
+    reach: Reach,
     breakers: Mutex<HashMap<String, Breaker>>,
 }
 
@@ -104,7 +107,7 @@ impl Background for Outbox {
         "outbox"
     }
     fn is_idle(&self, seq: u64) -> bool {
-        self.settled_seq.load(Ordering::Acquire) >= seq
+        self.settled_seq.load(Ordering::Acquire) >= seq.min(self.reach.seq())
     }
     fn next_due(&self) -> Option<Timestamp> {
         let view = self.engine.upgrade()?.view();
@@ -116,13 +119,18 @@ impl Background for Outbox {
 impl Outbox {
     /// Starts the worker on the current tokio runtime; it ends when the engine is gone.
     pub fn start(engine: &Engine) -> Arc<Self> {
-        let outbox = Arc::new(Self { engine: engine.downgrade(), settled_seq: AtomicU64::new(0), breakers: Mutex::default() });
+        // The test clock's setting makes effects due too.
+        let tables: Vec<u16> = OUTBOX.ids().chain([OUTBOX_PAUSED.id, TEST_CLOCK.id]).collect();
+        let commits = engine.follow(&tables);
+        let settled = AtomicU64::new(0);
+        let outbox =
+            Arc::new(Self { engine: engine.downgrade(), reach: commits.reach(), settled_seq: settled, breakers: Mutex::default() });
         engine.background(outbox.clone());
-        tokio::spawn(outbox.clone().work(engine.positions()));
+        tokio::spawn(outbox.clone().work(commits));
         outbox
     }
 
-    async fn work(self: Arc<Self>, mut positions: tokio::sync::watch::Receiver<storage::Position>) {
+    async fn work(self: Arc<Self>, mut commits: Interest) {
         let mut flights: JoinSet<EffectId> = JoinSet::new();
         let mut in_flight: HashMap<EffectId, (String, u128)> = HashMap::new();
         loop {
@@ -142,7 +150,7 @@ impl Outbox {
             let wait = effect::next_due(&*view).filter(|_| sends).map_or(1_000, |at| (at.millis() - now.millis()).clamp(20, 1_000));
             drop((view, engine));
             tokio::select! {
-                changed = positions.changed() => if changed.is_err() { return },
+                changed = commits.changed() => if changed.is_err() { return },
                 Some(ended) = flights.join_next() => if let Ok(id) = ended { in_flight.remove(&id); },
                 () = tokio::time::sleep(Duration::from_millis(wait as u64)) => (),
             }

@@ -13,6 +13,7 @@ use super::clock::EngineClock;
 use super::core::Core;
 use super::fault::Fault;
 use super::folder::Folder;
+use super::interest::Ends;
 use super::stats::Stats;
 
 /// What to do once the batch is durable: answer the caller.
@@ -46,6 +47,8 @@ pub struct Shared {
     /// Up to where the log is durable here.
     pub synced: watch::Sender<Position>,
     pub acks: Arc<Acks>,
+    /// Who is woken by what; all end with the writer.
+    pub(super) interests: Ends,
     /// Called with the last words when the log cannot be made durable; never returns in a product.
     pub on_fatal: Box<dyn Fn(&str) + Send + Sync>,
     /// Whether a jump of the machine's clock stops the writer (not in a sandbox, whose clock is meant to jump).

@@ -186,7 +186,7 @@ fn merge(rows: &mut Table<'_, &'static [u8], &'static [u8]>, layer: &Layer, seal
             rows.remove(&key[..])?;
             continue;
         };
-        seal(key, value, sealed);
+        seal(&key, &value, sealed);
         let was_there = rows.insert(&key[..], sealed.as_slice())?.is_some();
         if was_there || skipped < skips {
             skipped += u32::from(!was_there);

@@ -26,6 +26,8 @@ pub mod upgrade;
 pub mod view;
 
 mod base;
+mod layer;
+mod words;
 
 pub use clock::{Clock, MachineClock, ManualClock, Timestamp};
 pub use fault::Fault;

@@ -11,6 +11,7 @@ mod flight;
 mod fold;
 mod follow;
 mod holds;
+mod tables;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ use flight::Flight;
 pub use fold::{FoldDone, FoldJob, Folded};
 pub use follow::{Applied, ApplyError, CutError};
 pub use holds::Holds;
+pub use tables::Tables;
 
 /// How a store is laid out and when it folds.
 #[derive(Clone, Debug)]
@@ -139,12 +141,13 @@ struct Batch {
     now: Timestamp,
     count: u32,
     body: Vec<u8>,
+    tables: Tables,
 }
 
 /// So many full recent layers are replayed into memory: one that was being folded, and one above it.
 const REPLAYED_MAX: usize = 2;
 
-/// Rough memory of an entry beyond its bytes: two shared slices and a place in a tree node.
+/// Memory of an entry beyond its bytes, generously: three words of a node, its links above, what fills key and value up to words, and the piece's rest.
 const ENTRY_OVERHEAD_BYTES: usize = 80;
 
 fn state_failed(error: &BaseError) -> LogError {
@@ -281,6 +284,7 @@ impl Store {
         changes::encode(changes.iter(), &mut self.batch.body);
         self.batch.count += 1;
         for (key, change) in changes {
+            self.batch.tables.add_key(&key);
             self.recent_bytes += entry_bytes(&key, &change);
             self.head.recent.insert(key, change);
         }
@@ -318,6 +322,7 @@ impl Store {
         self.head = self.durable();
         self.batch.count = 0;
         self.batch.body.clear();
+        self.batch.tables = Tables::default();
         true
     }
 

@@ -10,14 +10,11 @@
 
 use std::iter::Peekable;
 
-use imbl::OrdMap;
-
 use crate::base::Snapshot;
 use crate::log::Position;
 use crate::{Change, Key, Value};
 
-/// A layer in memory: a persistent map, so that a copy is a pointer.
-pub type Layer = OrdMap<Key, Change>;
+pub use crate::layer::Layer;
 
 /// Which way a scan goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +62,7 @@ impl View {
         let mut sources: Vec<Source<'a>> = Vec::with_capacity(4);
         for layer in [&self.recent, &self.folding] {
             if !layer.is_empty() {
-                let range = layer.range::<_, [u8]>(bounds(from, to)).map(|(key, change)| (key.clone(), change.clone()));
-                sources.push(ordered(range, direction));
+                sources.push(layer.scan(from, to, direction));
             }
         }
         sources.push(self.base.scan(from, to, direction));
@@ -77,7 +73,7 @@ impl View {
 impl Read for View {
     fn get_raw(&self, key: &[u8]) -> Option<Value> {
         if let Some(change) = self.recent.get(key).or_else(|| self.folding.get(key)) {
-            return change.clone();
+            return change;
         }
         self.base.get(key)
     }

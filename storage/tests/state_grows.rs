@@ -43,7 +43,7 @@ fn state_bytes(disk: &SimDisk) -> u64 {
 fn fold(store: &mut Store) -> Result<(), String> {
     let job = store.fold_job().expect("nothing stands in the way of a fold");
     let done = job.run().map_err(|error| error.to_string())?;
-    store.finish_fold(done).map(drop).map_err(|error| error.to_string())
+    store.finish_fold(done).clear().map(drop).map_err(|error| error.to_string())
 }
 
 /// A folder whose next fold makes the state file longer. (redb makes a new file long, and cuts a part off in each small commit.)

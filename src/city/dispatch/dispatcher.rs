@@ -2,12 +2,11 @@
 //!
 //! It keeps nothing: what is due is in the view, what it finds out is committed. It runs only while leading.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use storage::{Timestamp, View};
-use tokio::sync::watch;
 
 use super::desk::{self, Desk};
 use super::explain::sight::{SIGHTS, Sight};
@@ -19,7 +18,7 @@ use super::scene::LiveScene;
 use crate::city::couriers::CourierId;
 use crate::city::tracking::Tracking;
 use crate::engine::stats::Histogram;
-use crate::engine::{Background, Caller, Engine, Fault, WriteError};
+use crate::engine::{Background, Caller, Engine, Fault, Interest, Reach, WriteError};
 
 /// Jobs planned at once.
 const DUE_MAX: usize = 256;
@@ -41,12 +40,13 @@ pub struct Dispatcher {
     decisions: Arc<Histogram>,
     /// Everything up to this sequence number has been looked at, and nothing was due.
     handled: AtomicU64,
+    reach: OnceLock<Reach>,
 }
 
 impl Dispatcher {
     #[must_use]
     pub fn new(tracking: Arc<Tracking>, desk: Arc<Desk>, policy: Arc<dyn Policy>) -> Arc<Self> {
-        Arc::new(Self { tracking, desk, policy, decisions: Arc::default(), handled: AtomicU64::new(0) })
+        Arc::new(Self { tracking, desk, policy, decisions: Arc::default(), handled: AtomicU64::new(0), reach: OnceLock::new() })
     }
 
     /// How long decisions took, from the view to the plan.
@@ -74,10 +74,11 @@ impl Dispatcher {
 
     /// Dispatches until the engine stops. Spawn it once; register the dispatcher with [`Engine::background`].
     pub async fn run(self: Arc<Self>, engine: Engine) {
-        let mut commits = engine.positions();
+        let mut commits = engine.follow(&[JOBS.id, JOBS_DUE.id]);
+        let _ = self.reach.set(commits.reach());
         let engine = engine.downgrade();
         loop {
-            commits.borrow_and_update();
+            commits.mark_seen();
             let Some(engine) = engine.upgrade() else { return };
             if self.pass(&engine, &mut commits).await.is_err() {
                 return;
@@ -90,10 +91,10 @@ impl Dispatcher {
     }
 
     /// Works until nothing is due.
-    async fn pass(&self, engine: &Engine, commits: &mut watch::Receiver<storage::Position>) -> Result<(), Fault> {
+    async fn pass(&self, engine: &Engine, commits: &mut Interest) -> Result<(), Fault> {
         let mut stuck = STUCK;
         loop {
-            commits.borrow_and_update();
+            commits.mark_seen();
             let view = engine.view();
             let due: Vec<(JobId, Job)> = JOBS.find(&*view, &JOBS_DUE, &()).take(DUE_MAX).collect();
             if due.is_empty() {
@@ -246,7 +247,7 @@ impl Background for Dispatcher {
     }
 
     fn is_idle(&self, seq: u64) -> bool {
-        self.handled.load(Ordering::Acquire) >= seq
+        self.handled.load(Ordering::Acquire) >= seq.min(self.reach.get().map_or(u64::MAX, Reach::seq))
     }
 
     /// Everything it waits for is a durable timer.

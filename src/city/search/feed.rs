@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use index::text::{Mark, Resume, TextError, TextIndex};
 use storage::{Position, View};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::documents::Dirty;
 use super::service::Search;
+use crate::engine::Interest;
 use crate::engine::event::EVENTS_KEPT_FROM;
 use crate::engine::handle::WeakEngine;
 
@@ -16,6 +16,8 @@ use crate::engine::handle::WeakEngine;
 const COMMIT_EVERY: Duration = Duration::from_millis(200);
 /// After so many commands that changed nothing here the mark moves all the same, so that a restart does not read them again.
 const MARK_EVERY: u64 = 50_000;
+/// How often commands that changed nothing here are passed over, so that the mark follows.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Until the next try after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -39,7 +41,7 @@ struct Feed<'a> {
 }
 
 /// Follows the log until the engine stops or [`Search::stop`] is called.
-pub(super) fn run(search: &Search, engine: &WeakEngine, positions: watch::Receiver<Position>, resume: Resume) {
+pub(super) fn run(search: &Search, engine: &WeakEngine, commits: Interest, resume: Resume) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -47,13 +49,13 @@ pub(super) fn run(search: &Search, engine: &WeakEngine, positions: watch::Receiv
             return;
         }
     };
-    runtime.block_on(follow(search, engine, positions, resume));
+    runtime.block_on(follow(search, engine, commits, resume));
 }
 
-async fn follow(search: &Search, engine: &WeakEngine, mut positions: watch::Receiver<Position>, mut resume: Resume) {
+async fn follow(search: &Search, engine: &WeakEngine, mut commits: Interest, mut resume: Resume) {
     loop {
         let failed = match begin(search, engine, resume) {
-            Ok(Some(feed)) => feed.go_on(engine, &mut positions).await,
+            Ok(Some(feed)) => feed.go_on(engine, &mut commits).await,
             Ok(None) => return,
             Err(error) => Err(error),
         };
@@ -125,7 +127,7 @@ fn mark(position: Position) -> Mark {
 
 impl Feed<'_> {
     /// `Ok` when there is nothing more to follow.
-    async fn go_on(mut self, engine: &WeakEngine, positions: &mut watch::Receiver<Position>) -> Result<(), FeedError> {
+    async fn go_on(mut self, engine: &WeakEngine, commits: &mut Interest) -> Result<(), FeedError> {
         loop {
             let Some(view) = engine.upgrade().map(|engine| engine.view()) else { break };
             let has_changes = self.follow_to(&view)?;
@@ -135,16 +137,17 @@ impl Feed<'_> {
                 let Some(view) = engine.upgrade().map(|engine| engine.view()) else { break };
                 self.commit(&view)?;
             }
-            metrics::gauge!("medina_search_lag_commands").set(positions.borrow().seq.saturating_sub(self.applied.seq) as f64);
+            metrics::gauge!("medina_search_lag_commands").set(engine.upgrade().map_or(0, |engine| self.search.lag(&engine)) as f64);
             if self.search.is_stopping() {
                 break;
             }
-            let is_behind = engine.upgrade().is_some_and(|engine| engine.view().position().seq > self.applied.seq);
+            let is_behind = engine.upgrade().is_some_and(|engine| engine.view().position().seq.min(self.search.reach()) > self.applied.seq);
             if is_behind {
                 continue;
             }
             tokio::select! {
-                changed = positions.changed() => if changed.is_err() { break },
+                changed = commits.changed() => if changed.is_err() { break },
+                () = tokio::time::sleep(LOOK_EVERY) => (),
                 () = self.search.stopped() => break,
             }
         }

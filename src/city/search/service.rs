@@ -12,7 +12,8 @@ use storage::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::feed;
-use crate::engine::{Background, Engine};
+use crate::city::catalog::model::{ITEMS, MERCHANTS};
+use crate::engine::{Background, Engine, Reach};
 
 /// The search service; the routes and the composition root share it.
 pub struct Search {
@@ -20,6 +21,8 @@ pub struct Search {
     /// Absent while it is opened again after the disk failed it.
     index: ArcSwapOption<TextIndex>,
     applied: watch::Sender<Applied>,
+    /// Up to where commands changed what can be found.
+    reach: Reach,
     stopping: AtomicBool,
     stop: Notify,
     feeder: Mutex<Option<JoinHandle<()>>>,
@@ -41,18 +44,21 @@ impl Search {
     /// [`TextError`]: the folder cannot be used.
     pub fn start(engine: &Engine, dir: &Path) -> Result<Arc<Self>, TextError> {
         let (index, resume) = TextIndex::open(dir)?;
+        // The events that the feed reads stand in commits that write to these.
+        let commits = engine.follow(&[MERCHANTS.id, ITEMS.id]);
         let search = Arc::new(Self {
             dir: dir.to_owned(),
             index: ArcSwapOption::from_pointee(index),
             applied: watch::channel(Applied::default()).0,
+            reach: commits.reach(),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
             feeder: Mutex::new(None),
         });
         engine.background(search.clone());
-        let (feeding, weak, positions) = (search.clone(), engine.downgrade(), engine.positions());
+        let (feeding, weak) = (search.clone(), engine.downgrade());
         let thread =
-            std::thread::Builder::new().name("medina-search".to_owned()).spawn(move || feed::run(&feeding, &weak, positions, resume));
+            std::thread::Builder::new().name("medina-search".to_owned()).spawn(move || feed::run(&feeding, &weak, commits, resume));
         *search.feeder.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread?);
         Ok(search)
     }
@@ -74,10 +80,11 @@ impl Search {
         self.applied.borrow().seq
     }
 
-    /// How many commands the index is behind the published state.
+    /// How many commands the index is behind the published state; 0 if none of those changed what can be found.
     #[must_use]
     pub fn lag(&self, engine: &Engine) -> u64 {
-        engine.view().position().seq.saturating_sub(self.applied())
+        let seq = engine.view().position().seq;
+        if self.has_reached(seq, self.applied()) { 0 } else { seq.saturating_sub(self.applied()) }
     }
 
     /// Whether it has caught up with the log since the start: for `/readyz`.
@@ -92,7 +99,7 @@ impl Search {
     /// How far it is, if `patience` ran out.
     pub async fn reached(&self, seq: u64, patience: Duration) -> Result<(), u64> {
         let mut applied = self.applied.subscribe();
-        match tokio::time::timeout(patience, applied.wait_for(|applied| applied.seq >= seq)).await {
+        match tokio::time::timeout(patience, applied.wait_for(|applied| self.has_reached(seq, applied.seq))).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(self.applied()),
         }
@@ -102,6 +109,15 @@ impl Search {
     #[must_use]
     pub fn index(&self) -> Option<Arc<TextIndex>> {
         self.index.load_full()
+    }
+
+    fn has_reached(&self, seq: u64, applied: u64) -> bool {
+        applied >= seq.min(self.reach())
+    }
+
+    /// The last command that changed what can be found; beyond it there is nothing to apply.
+    pub(super) fn reach(&self) -> u64 {
+        self.reach.seq()
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -133,7 +149,7 @@ impl Background for Search {
     }
 
     fn is_idle(&self, seq: u64) -> bool {
-        self.applied() >= seq
+        self.has_reached(seq, self.applied())
     }
 
     fn next_due(&self) -> Option<Timestamp> {

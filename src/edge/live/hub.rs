@@ -8,7 +8,8 @@ use tokio::sync::{Notify, mpsc};
 
 use super::frame::Frame;
 use crate::edge::stream::{Placed, Readers, after};
-use crate::engine::{Background, Engine};
+use crate::engine::event::EVENTS;
+use crate::engine::{Background, Engine, Interest, Reach};
 
 /// The way to one client. Once a frame found no room, the client has missed it: it must be cut off, even if it has caught up since.
 #[derive(Clone)]
@@ -66,6 +67,7 @@ pub struct Hub {
     engine: crate::engine::handle::WeakEngine,
     /// Who catches up reads here.
     pub readers: Arc<Readers>,
+    reach: Reach,
 }
 
 #[derive(Default)]
@@ -88,14 +90,16 @@ pub struct Subscription {
 impl Hub {
     /// Starts following the commits; ends with the engine.
     pub fn start(engine: &Engine) -> Arc<Self> {
+        let commits = engine.follow(&[EVENTS.id]);
         let delivered = engine.view().position().seq;
         let hub = Arc::new(Self {
             inner: Mutex::new(Inner { delivered, ..Inner::default() }),
             engine: engine.downgrade(),
             readers: Arc::default(),
+            reach: commits.reach(),
         });
         engine.background(hub.clone());
-        tokio::spawn(hub.clone().follow(engine.positions()));
+        tokio::spawn(hub.clone().follow(commits));
         hub
     }
 
@@ -103,11 +107,17 @@ impl Hub {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn follow(self: Arc<Self>, mut positions: tokio::sync::watch::Receiver<storage::Position>) {
+    async fn follow(self: Arc<Self>, mut commits: Interest) {
         loop {
             let Some(engine) = self.engine.upgrade() else { return };
             let view = engine.view();
-            let delivered = self.lock().delivered;
+            let Some(delivered) = self.lock().skip_to(view.position().seq) else {
+                drop((view, engine));
+                if commits.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            };
             let placed = after(&*view, delivered, CHUNK);
             let more = placed.len() >= CHUNK;
             let up_to = if more { placed.last().map_or(delivered, |last| last.seq) } else { view.position().seq };
@@ -115,7 +125,7 @@ impl Hub {
             drop((view, engine));
             if more {
                 tokio::task::yield_now().await;
-            } else if positions.changed().await.is_err() {
+            } else if commits.changed().await.is_err() {
                 return;
             }
         }
@@ -166,6 +176,15 @@ impl Hub {
 }
 
 impl Inner {
+    /// While nobody has a place the events need not be read. `None` then, else up to where they have been handed out.
+    fn skip_to(&mut self, seq: u64) -> Option<u64> {
+        if self.topics.is_empty() {
+            self.delivered = self.delivered.max(seq);
+            return None;
+        }
+        Some(self.delivered)
+    }
+
     /// A queue that is full or gone loses its place: the client sees its queue end, and resumes from the rows.
     fn send(&mut self, topic: &str, frame: &Frame) {
         if let Some(queues) = self.topics.get_mut(topic) {
@@ -194,7 +213,7 @@ impl Background for Hub {
         "live"
     }
     fn is_idle(&self, seq: u64) -> bool {
-        self.lock().delivered >= seq
+        self.lock().delivered >= seq.min(self.reach.seq())
     }
     fn next_due(&self) -> Option<storage::Timestamp> {
         None

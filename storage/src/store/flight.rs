@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Fatal, Store, entry_bytes};
+use super::{Fatal, Store, Tables, entry_bytes};
 use crate::base::Snapshot;
 use crate::changes;
 use crate::disk::planted::{self, Bug};
@@ -18,6 +18,7 @@ pub(super) struct Flight {
     count: u32,
     /// Its change set: a fold that begins meanwhile moves it into a new layer.
     body: Vec<u8>,
+    tables: Tables,
 }
 
 impl Store {
@@ -41,12 +42,25 @@ impl Store {
         }
         self.batch.count = 0;
         let body = std::mem::take(&mut self.batch.body);
-        self.fly(count, body);
+        let tables = std::mem::take(&mut self.batch.tables);
+        self.fly(count, body, tables);
         Ok(count)
     }
 
-    pub(super) fn fly(&mut self, count: u32, body: Vec<u8>) {
-        self.flights.push_back(Flight { view: self.head.clone(), count, body });
+    pub(super) fn fly(&mut self, count: u32, body: Vec<u8>, tables: Tables) {
+        self.flights.push_back(Flight { view: self.head.clone(), count, body, tables });
+    }
+
+    /// What [`Store::publish_to`] would show: the last command, and which tables were written to. `None` if nothing.
+    #[must_use]
+    pub fn due_to(&self, seq: u64) -> Option<(u64, Tables)> {
+        let mut due = None;
+        for flight in self.flights.iter().take_while(|flight| flight.view.position.seq <= seq) {
+            let (last, tables) = due.get_or_insert((0, Tables::default()));
+            *last = flight.view.position.seq;
+            tables.join(&flight.tables);
+        }
+        due
     }
 
     /// Lets readers see every batch that ends at or before `seq`. Whether that changed anything.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Fatal, OpenError, Store, entry_bytes};
+use super::{Fatal, OpenError, Store, Tables, entry_bytes};
 use crate::changes;
 use crate::clock::Timestamp;
 use crate::disk::Open;
@@ -73,7 +73,7 @@ impl Store {
             self.recent_bytes += entry_bytes(&key, &change);
             self.head.recent.insert(key, change);
         }
-        self.fly(record.count, record.body.clone());
+        self.fly(record.count, record.body.clone(), Tables::ALL);
         self.publish_to(u64::MAX);
         Ok(Applied::New)
     }
