@@ -82,6 +82,9 @@ fn total(amounts: impl Iterator<Item = Money>) -> Option<Money> {
 /// What stands against asking them for all of these at once.
 fn why_not(tx: &Tx, jobs: &[Job], courier: CourierId, rules: &Rules) -> Option<WhyNot> {
     let Some(account) = couriers::get(tx, courier) else { return Some(WhyNot::NotActive) };
+    if couriers::silence(tx, courier).is_some() {
+        return Some(WhyNot::Silent);
+    }
     let mut presence = couriers::presence(tx, courier);
     for job in jobs {
         if let Some(why) = eligible::why_not(job, courier, &account, &presence, rules, tx.now()) {

@@ -83,5 +83,6 @@ fn remembered(why: RefusedBecause, since_ms: i64) -> Option<WhyNot> {
         RefusedBecause::Lapsed => within(SILENCE_REMEMBERED_S).then_some(WhyNot::Lapsed),
         RefusedBecause::Unseen => within(SILENCE_REMEMBERED_S).then_some(WhyNot::Unseen),
         RefusedBecause::Released => Some(WhyNot::Released),
+        RefusedBecause::Silent => within(SILENCE_REMEMBERED_S).then_some(WhyNot::Silent),
     }
 }
