@@ -5,8 +5,8 @@ use storage::{Read, Timestamp};
 use super::event::{Happened, RouteChanged, What};
 use super::machine::job::{self, Command};
 use super::model::{
-    DECISIONS, Decision, DecisionId, JOBS, JOBS_BY_SUBJECT, JOBS_STRANDED, Job, JobId, JobState, Offer, Pause, Refusal, RefusedBecause, Request,
-    SubjectId, Verdict,
+    DECISIONS, Decision, DecisionId, JOBS, JOBS_BY_SUBJECT, JOBS_STRANDED, Job, JobId, JobState, Offer, Pause, Refusal, RefusedBecause,
+    Request, SubjectId, Verdict,
 };
 use super::offers;
 use super::policy::Plan;

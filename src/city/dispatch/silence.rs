@@ -97,10 +97,10 @@ pub fn lost(tx: &mut Tx, courier: CourierId, lost: Lost) -> bool {
 
 /// What is in the bag of somebody silent is for a person to find.
 pub(super) fn tell_operators(tx: &mut Tx, courier: CourierId, subject: u128, silence: &Silence) {
-    let last = silence.last.map(Place::point).map_or_else(
-        || "nobody knows where".to_owned(),
-        |point| format!("last seen at {:.5}, {:.5}", point.lat(), point.lon()),
-    );
+    let last = silence
+        .last
+        .map(Place::point)
+        .map_or_else(|| "nobody knows where".to_owned(), |point| format!("last seen at {:.5}, {:.5}", point.lat(), point.lon()));
     let reason = format!("{courier} has it in the bag and was not heard of since {}; {last}", silence.heard_at());
     tx.attention(ATTENTION, &SubjectId::from_u128(subject).to_string(), reason, &["call the courier", "POST /v1/orders/{id}/cancel"]);
 }

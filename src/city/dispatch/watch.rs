@@ -175,7 +175,9 @@ impl Watch {
         }
         run(engine, "dispatch.outage", move |tx| {
             if is_outage {
-                let reason = format!("{overdue} of {watched} couriers were not heard of for too long: the network, or this server, cannot be reached");
+                let reason = format!(
+                    "{overdue} of {watched} couriers were not heard of for too long: the network, or this server, cannot be reached"
+                );
                 tx.attention(ATTENTION_OUTAGE, EVERYBODY, reason, &["check the network", "call the couriers"]);
             } else {
                 tx.settle_attention(ATTENTION_OUTAGE, EVERYBODY);

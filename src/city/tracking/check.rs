@@ -148,7 +148,7 @@ mod tests {
         let cases = [
             (ping(5.001, NOW), Ok(())),
             (ping(5.005, NOW), Ok(())),                                    // 556 m in 10 s: 56 m/s
-            (ping(5.006, NOW), Err(Rejected::Jump)),                 // 667 m in 10 s, even with 50 m of tolerance
+            (ping(5.006, NOW), Err(Rejected::Jump)),                       // 667 m in 10 s, even with 50 m of tolerance
             (Ping { accuracy_m: Some(50.0), ..ping(5.006, NOW) }, Ok(())), // unless the circle is that wide
             (ping(5.0, NOW.minus_s(10)), Err(Rejected::OutOfOrder)),
             (ping(5.0, NOW.minus_s(11)), Err(Rejected::OutOfOrder)),

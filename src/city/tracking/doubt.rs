@@ -84,7 +84,8 @@ mod tests {
     /// Fixes as (metres north, device seconds, received seconds), and after which of them the last is believed.
     fn believed(fixes: &[(f64, i64, i64)]) -> (Vec<usize>, u32) {
         let mut doubt = Doubt::default();
-        let weighed = fixes.iter().map(|(north_m, s, received_s)| doubt.weigh(fix(*north_m, *s), Timestamp::from_millis(received_s * 1000), 25.0));
+        let weighed =
+            fixes.iter().map(|(north_m, s, received_s)| doubt.weigh(fix(*north_m, *s), Timestamp::from_millis(received_s * 1000), 25.0));
         let believed = weighed.enumerate().filter(|(_, believed)| *believed).map(|(n, _)| n).collect();
         (believed, doubt.jumps)
     }

@@ -22,8 +22,8 @@ pub mod signs;
 pub mod track;
 
 pub use check::{Ping, Rejected};
-pub use http::routes;
 pub use doubt::Doubt;
+pub use http::routes;
 pub use intake::{Accepted, Alarm, Received};
 pub use live::{Live, Moved, Tracking};
 pub use signs::Heard;

@@ -195,7 +195,8 @@ mod tests {
         trails.extend(courier, &[7], &[], &tunnel);
         trails.extend(courier, &[7], &[], &tunnel);
         let trail = trails.take().remove(&courier).expect("there is one");
-        let times: Vec<(i64, i64)> = trail.points.values().map(|point| (point.at.millis() / 1000, point.received_at.millis() / 1000)).collect();
+        let times: Vec<(i64, i64)> =
+            trail.points.values().map(|point| (point.at.millis() / 1000, point.received_at.millis() / 1000)).collect();
         assert_eq!(times, [(100, 100), (110, 141), (120, 141), (130, 141), (140, 140)]);
         assert!(trail.is_late);
     }
@@ -207,7 +208,8 @@ mod tests {
         let mut old = vec![1, 1, 7, 1, 2];
         old.extend([0.5_f64, -2.0].map(f64::to_le_bytes).concat());
         assert_eq!(Track::from_bytes(&old), Some(Track { subjects: vec![7], points }));
-        let new = Track { subjects: vec![7], points: vec![TrackPoint { seq: Some(3), ..TrackPoint::plain(Timestamp::from_millis(1), place) }] };
+        let new =
+            Track { subjects: vec![7], points: vec![TrackPoint { seq: Some(3), ..TrackPoint::plain(Timestamp::from_millis(1), place) }] };
         assert_eq!(Track::from_bytes(&new.to_bytes()), Some(new));
     }
 }

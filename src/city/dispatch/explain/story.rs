@@ -150,7 +150,9 @@ pub fn why_so_late(known: &Known) -> Vec<String> {
     }
     said.extend(known.job.refused.iter().filter_map(|refused| match refused.why {
         RefusedBecause::Released => Some(format!("{} gave it back at {}.", refused.courier, refused.at)),
-        RefusedBecause::Silent => Some(format!("{} had it and was not heard of any more; it was taken from them at {}.", refused.courier, refused.at)),
+        RefusedBecause::Silent => {
+            Some(format!("{} had it and was not heard of any more; it was taken from them at {}.", refused.courier, refused.at))
+        }
         RefusedBecause::Declined | RefusedBecause::Lapsed | RefusedBecause::Unseen => None,
     }));
     let taken = known.offers.iter().rev().find(|offer| offer.state == OfferState::Accepted);
