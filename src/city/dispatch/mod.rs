@@ -42,6 +42,7 @@ pub mod jobs;
 pub mod machine;
 pub mod model;
 pub mod offers;
+pub mod planted;
 pub mod policy;
 pub mod route;
 pub mod scene;

@@ -8,11 +8,11 @@ use index::geo::Point;
 use storage::{Read, Timestamp, View};
 
 use super::explain::sight::{OTHERS_MAX, PEOPLE_MAX, Seen, Sight};
-use super::jobs;
 use super::model::{JOBS, JOBS_OPEN, Job, JobId, JobState, Outcome, WhyNot};
 use super::policy::{Person, Plan, Rules, Scene};
 use super::route::Task;
 use super::travel::Times;
+use super::{jobs, planted};
 use crate::city::cities::{self, CityId};
 use crate::city::couriers::{self, CourierId, Presence};
 use crate::city::tracking::Tracking;
@@ -124,7 +124,7 @@ impl Scene for LiveScene {
     }
 
     fn is_silent(&self, person: CourierId) -> bool {
-        couriers::silence(&*self.view, person).is_some()
+        couriers::silence(&*self.view, person).is_some() && !planted::is(planted::SILENT_ASKED)
     }
 
     fn waiting(&self, city: CityId) -> Vec<(JobId, Job)> {

@@ -15,7 +15,7 @@ use storage::Timestamp;
 
 use super::jobs;
 use super::model::{OfferId, RefusedBecause, SubjectId};
-use super::offers;
+use super::{offers, planted};
 use crate::city::cities::CityId;
 use crate::city::couriers::model::{PRESENCES, SILENCES};
 use crate::city::couriers::{self, Availability, CourierId, Silence, hours};
@@ -142,6 +142,9 @@ pub fn on_grace_over(tx: &mut Tx, timer: &FiredTimer) -> Result<(), Fault> {
     let Some(silence) = SILENCES.get(tx, &courier).filter(|silence| silence.grace.is_some_and(|grace| grace.at <= tx.now())) else {
         return Ok(());
     };
+    if planted::is(planted::SILENT_KEEPS) {
+        return Ok(());
+    }
     let carries = couriers::presence(tx, courier).carries;
     let waiting: Vec<u128> = carries.iter().filter(|carried| !carried.picked_up).map(|carried| carried.subject).collect();
     let reason = format!("the courier was not heard of since {}", silence.heard_at());

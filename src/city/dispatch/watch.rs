@@ -60,11 +60,30 @@ pub struct Watch {
     told: AtomicBool,
 }
 
-/// Somebody who was not heard of for too long.
-struct Overdue {
-    courier: CourierId,
-    heard_ms: u64,
-    silent_ms: u64,
+/// Somebody who was not heard of for too long. Milliseconds of the steady clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overdue {
+    pub courier: CourierId,
+    pub heard_ms: u64,
+    pub silent_ms: u64,
+}
+
+/// What the watch hears.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listened {
+    pub overdue: Vec<Overdue>,
+    /// Marked as silent, and heard of since.
+    pub returned: Vec<CourierId>,
+    /// How many others are listened for.
+    pub watched: usize,
+}
+
+impl Listened {
+    /// Whether it is the network, or we, and not the couriers.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        self.overdue.len() >= OUTAGE_MIN && self.overdue.len() * 2 > self.watched
+    }
 }
 
 impl Watch {
@@ -100,14 +119,15 @@ impl Watch {
     pub async fn look(&self, engine: &Engine) -> Result<Looked, Fault> {
         self.raise_alarms(engine).await?;
         let now_ms = engine.clock().monotonic_ms();
-        let (overdue, returned, watched) = self.listen(now_ms);
+        let listened = self.listen(now_ms);
+        let is_outage = listened.is_outage();
+        let Listened { overdue, returned, watched } = listened;
         let mut looked = Looked::default();
         for courier in returned {
             run(engine, "dispatch.heard", move |tx| silence::back(tx, courier)).await?;
             self.tracking.mark_silent(courier, None);
             looked.back += 1;
         }
-        let is_outage = overdue.len() >= OUTAGE_MIN && overdue.len() * 2 > watched;
         self.tell_of_outage(engine, is_outage, overdue.len(), watched).await?;
         for overdue in overdue {
             let held_until = u64::from(self.config.silent_seconds) * 1000 + OUTAGE_HELD_MS;
@@ -121,40 +141,46 @@ impl Watch {
     }
 
     /// Who has been silent for too long, who of the silent ones is back, and how many are listened for in all.
-    fn listen(&self, now_ms: u64) -> (Vec<Overdue>, Vec<CourierId>, usize) {
-        let (mut overdue, mut returned, mut watched) = (Vec::new(), Vec::new(), 0);
+    #[must_use]
+    pub fn listen(&self, now_ms: u64) -> Listened {
+        let mut listened = Listened::default();
         let from_ms = self.listens_from_ms.load(Ordering::Acquire);
         let silent_after_ms = u64::from(self.config.silent_seconds) * 1000;
         for heard in self.tracking.watched() {
             match heard.marked {
-                Some(true) if returned.len() < CHANGES_MAX => returned.push(heard.courier),
+                Some(true) if listened.returned.len() < CHANGES_MAX => listened.returned.push(heard.courier),
                 Some(_) => (),
                 None => {
-                    watched += 1;
+                    listened.watched += 1;
                     let silent_ms = now_ms.saturating_sub(heard.at_ms.max(from_ms));
                     if silent_after_ms > 0 && silent_ms >= silent_after_ms {
-                        overdue.push(Overdue { courier: heard.courier, heard_ms: heard.at_ms, silent_ms });
+                        listened.overdue.push(Overdue { courier: heard.courier, heard_ms: heard.at_ms, silent_ms });
                     }
                 }
             }
         }
-        (overdue, returned, watched)
+        listened
+    }
+
+    /// What is known of somebody who is overdue.
+    #[must_use]
+    pub fn lost(&self, overdue: &Overdue) -> Lost {
+        Lost {
+            last: self.tracking.position(overdue.courier).map(|live| live.point.into()),
+            after_s: u32::try_from(overdue.silent_ms / 1000).unwrap_or(u32::MAX),
+            grace_s: i64::from(self.config.grace_seconds),
+        }
     }
 
     /// Marks somebody, if they are still not heard of when the writer comes to it. Whether it did.
     async fn lose(&self, engine: &Engine, overdue: &Overdue) -> Result<bool, Fault> {
-        let &Overdue { courier, heard_ms, silent_ms } = overdue;
-        let lost = Lost {
-            last: self.tracking.position(courier).map(|live| live.point.into()),
-            after_s: u32::try_from(silent_ms / 1000).unwrap_or(u32::MAX),
-            grace_s: i64::from(self.config.grace_seconds),
-        };
-        let tracking = self.tracking.clone();
+        let &Overdue { courier, heard_ms, .. } = overdue;
+        let (tracking, told) = (self.tracking.clone(), self.lost(overdue));
         let (is_new, is_silent) = run(engine, "dispatch.silent", move |tx| {
             if tracking.last_heard_ms(courier) != Some(heard_ms) {
                 return (false, false);
             }
-            (silence::lost(tx, courier, lost), couriers::silence(tx, courier).is_some())
+            (silence::lost(tx, courier, told), couriers::silence(tx, courier).is_some())
         })
         .await?;
         if is_silent {

@@ -34,13 +34,15 @@ pub struct Received {
     pub at: Timestamp,
     /// By the machine's steady clock: what silence is measured with.
     pub monotonic_ms: u64,
+    /// Whether the engine's clock stands still (a test's, a replay's): then devices' times go ahead of it, and are right.
+    pub stands_still: bool,
 }
 
 impl Received {
     /// Now.
     #[must_use]
     pub fn now(clock: &EngineClock) -> Self {
-        Self { at: clock.now(), monotonic_ms: clock.monotonic_ms() }
+        Self { at: clock.now(), monotonic_ms: clock.monotonic_ms(), stands_still: clock.is_frozen() }
     }
 }
 
@@ -81,7 +83,8 @@ impl Tracking {
         };
         self.signs.heard(slot, courier, received.monotonic_ms);
         let sign = self.signs.of(slot);
-        let (speed_max, ahead_ms) = (check::speed_mps_max(vehicle), check::ahead_ms(pings, received.at));
+        let speed_max = check::speed_mps_max(vehicle);
+        let ahead_ms = if received.stands_still { 0 } else { check::ahead_ms(pings, received.at) };
         let mut last = self.positions.last(slot);
         let (mut trail, mut late) = (Vec::new(), Vec::new());
         let point = |ping: &Ping, place: Place| TrackPoint { at: ping.at, place, received_at: received.at, seq: ping.seq };

@@ -4,6 +4,7 @@ use storage::Timestamp;
 
 use super::model::{OrderId, State};
 use super::record::{ORDERS, Order};
+use crate::city::dispatch::planted;
 use crate::engine::{Fault, FiredTimer, Timer, Tx};
 
 /// Looks after an accepted order. Wire it to [`on_overdue`].
@@ -19,6 +20,9 @@ pub const ATTENTION_OVERDUE: &str = "order_overdue";
 
 /// Begins to look after an order that was accepted.
 pub(super) fn watch(tx: &mut Tx<'_, '_>, order: &Order) {
+    if planted::is(planted::FORGOTTEN) {
+        return;
+    }
     tx.schedule(next_look(order, tx.now()), Timer::new(OVERDUE, order.id.as_u128()));
 }
 
