@@ -66,13 +66,13 @@ pub fn ping(night: &mut Night) {
 /// Somebody does something.
 pub fn act(night: &mut Night) {
     match night.dice.below(100) {
-        0..14 => order(night),
-        14..36 => kitchen_acts(night),
-        36..41 => move_pin(night),
-        41..44 => cancel(night),
-        44..78 => ride(night),
-        78..83 => presence(night),
-        83..91 => phone_dies(night),
+        0..12 => order(night),
+        12..32 => kitchen_acts(night),
+        32..37 => move_pin(night),
+        37..39 => cancel(night),
+        39..80 => ride(night),
+        80..85 => presence(night),
+        85..91 => phone_dies(night),
         91..97 => answer_late(night),
         _ => (),
     }
@@ -196,11 +196,11 @@ fn next(night: &mut Night, order: &Order, picked_up: bool) -> Act {
 fn answer(night: &mut Night, n: usize, offer: OfferId) {
     let user = night.riders[n].user;
     match night.dice.below(100) {
-        0..60 => {
+        0..72 => {
             heard(night, n);
             accept(night, offer, user);
         }
-        60..75 => {
+        72..84 => {
             heard(night, n);
             let declined = night.ask(&Caller::user(user), |tx| offers::decline(tx, offer, None));
             night.seen.declined += u32::from(declined.is_ok());
@@ -257,8 +257,12 @@ fn presence(night: &mut Night) {
 }
 
 fn phone_dies(night: &mut Night) {
-    let n = night.dice.below(night.riders.len());
+    let view = night.view();
+    let waited_for: Vec<usize> =
+        (0..night.riders.len()).filter(|n| couriers::presence(&*view, night.riders[*n].id).carries.iter().any(|carried| !carried.picked_up)).collect();
+    // Worst is a phone whose owner is awaited.
+    let n = night.dice.pick(&waited_for).copied().unwrap_or_else(|| night.dice.below(4));
     // Two thirds come back before anybody takes their orders away.
-    let seconds = if night.dice.percent(65) { 100 + night.dice.below(80) } else { 300 + night.dice.below(1_200) };
+    let seconds = if night.dice.percent(65) { 110 + night.dice.below(70) } else { 300 + night.dice.below(1_200) };
     night.riders[n].dead_until = night.mono_ms + seconds as u64 * 1000;
 }

@@ -16,7 +16,7 @@ use night::{Night, Seen};
 use storage::disk::planted::{self, Bug};
 
 /// Nights that are played, and within which every planted bug must be found.
-const SEEDS: u64 = 10;
+const SEEDS: u64 = 8;
 
 fn seeds() -> u64 {
     std::env::var("MEDINA_FIRE_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS)
