@@ -1,4 +1,4 @@
-//! A thousand orders at once and fifty couriers: bounded work, the oldest first, nobody starves.
+//! A thousand orders at once and two hundred couriers: bounded work, the oldest first, nobody starves.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use storage::Timestamp;
 use crate::town::{Town, place};
 
 const ORDERS: u128 = 1_000;
-const COURIERS_COUNT: u128 = 50;
+const COURIERS_COUNT: u128 = 200;
 const ROUND_S: i64 = 90;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,6 +90,7 @@ fn order(night: &mut Night) {
     let customer = *night.dice.pick(&night.town.customers).unwrap();
     // The first city takes the money at delivery, as cash needs.
     let quarter = night.dice.pick(&night.town.quarters).unwrap();
+    let quarter = if is_rush(night) { &night.town.quarters[0] } else { quarter };
     let quote = Act::Quote { merchant: quarter.merchant, item: quarter.items[0], quantity: 1, tip: 100 };
     let Ok(quoted) = perform(night, customer, &quote) else { return };
     let quote = quoted["quote"].as_str().unwrap().parse().unwrap();
@@ -175,6 +176,24 @@ fn ride(night: &mut Night) {
     }
 }
 
+/// In some nights everybody wants the same kitchen, and couriers wait there until late: hands fill.
+fn is_rush(night: &Night) -> bool {
+    night.seed % 2 == 1 && night.step < 110
+}
+
+/// Yes, to whatever ends now.
+pub fn at_the_last_second(night: &mut Night) {
+    let view = night.view();
+    let ending = OFFERS.scan(&*view).filter(|(_, offer)| offer.state == OfferState::Made && offer.expires_at <= night.now);
+    for (id, offer) in ending.collect::<Vec<_>>() {
+        let n = night.riders.iter().position(|rider| rider.id == offer.courier).unwrap();
+        if night.riders[n].dead_until <= night.mono_ms {
+            heard(night, n);
+            accept(night, id, night.riders[n].user);
+        }
+    }
+}
+
 /// What a courier does next with an order.
 fn next(night: &mut Night, order: &Order, picked_up: bool) -> Act {
     let report = |to, code, cash| Act::Report { order: order.id, to, code, cash };
@@ -186,6 +205,7 @@ fn next(night: &mut Night, order: &Order, picked_up: bool) -> Act {
         };
     }
     match (night.dice.below(10), order.leg) {
+        (1.., _) if is_rush(night) => report(Milestone::AtRestaurant, None, None),
         (0, _) => Act::Release { order: order.id },
         (1..5, None | Some(Stage::Assigned | Stage::EnRouteToRestaurant)) => report(Milestone::AtRestaurant, None, None),
         _ => report(Milestone::PickedUp, Some(order.created.pickup_code), None),
@@ -258,8 +278,9 @@ fn presence(night: &mut Night) {
 
 fn phone_dies(night: &mut Night) {
     let view = night.view();
-    let waited_for: Vec<usize> =
-        (0..night.riders.len()).filter(|n| couriers::presence(&*view, night.riders[*n].id).carries.iter().any(|carried| !carried.picked_up)).collect();
+    let waited_for: Vec<usize> = (0..night.riders.len())
+        .filter(|n| couriers::presence(&*view, night.riders[*n].id).carries.iter().any(|carried| !carried.picked_up))
+        .collect();
     // Worst is a phone whose owner is awaited.
     let n = night.dice.pick(&waited_for).copied().unwrap_or_else(|| night.dice.below(4));
     // Two thirds come back before anybody takes their orders away.

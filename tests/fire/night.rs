@@ -165,7 +165,22 @@ impl<'t> Night<'t> {
             listens_from_ms: 0,
         };
         night.start();
+        night.load_lightly();
         night
+    }
+
+    /// In nights of a rush everybody rides with a small bag.
+    fn load_lightly(&mut self) {
+        if self.seed % 2 == 0 {
+            return;
+        }
+        self.open();
+        for n in 0..self.riders.len() {
+            let (id, capacity) = (self.riders[n].id, 1 + n as u32 % 2);
+            let edited = self.system(move |tx| couriers::commands::edit(tx, id, None, |courier| courier.capacity = capacity));
+            assert_eq!(edited.unwrap().capacity, capacity);
+        }
+        self.core().commit().unwrap();
     }
 
     /// As the appliance starts: recovery, the map from the rows, time for the devices to come back.
@@ -271,13 +286,17 @@ impl<'t> Night<'t> {
         self.now = self.now.plus_s(seconds);
         self.mono_ms += seconds as u64 * 1000;
         self.open();
+        // What comes in the moment of a deadline stands in the queue before its timer.
+        if self.dice.percent(60) {
+            crowd::at_the_last_second(self);
+        }
         self.close();
     }
 
-    /// Nobody does anything any more; half of the phones are dead. Everything must come to an end that somebody knows of.
+    /// Nobody does anything any more; in most nights half of the phones are dead. Everything must come to an end that somebody knows of.
     fn morning(&mut self) {
         for (n, rider) in self.riders.iter_mut().enumerate() {
-            rider.dead_until = if n % 2 == 0 { u64::MAX } else { 0 };
+            rider.dead_until = if n % 2 == 0 && self.seed % 4 != 0 { u64::MAX } else { 0 };
         }
         for n in 0..MORNING_S / STEP_S {
             self.step += 1;

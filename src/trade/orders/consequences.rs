@@ -83,7 +83,7 @@ fn follow(tx: &mut Tx<'_, '_>, order: &Order, event: &Event) -> Result<(), Fault
             }
         }
         Event::OrderDelayed { ready_at } => {
-            tx.settle_attention(overdue::ATTENTION_KITCHEN, &order.id.to_string());
+            overdue::promised_again(tx, order);
             match dispatch::ready_changed(tx, subject, *ready_at) {
                 // A search that was given up begins anew when the food is there.
                 Ok(()) | Err(dispatch::Refusal::NotWhile(_)) => (),

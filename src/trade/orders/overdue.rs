@@ -5,6 +5,7 @@ use storage::Timestamp;
 use super::model::{OrderId, State};
 use super::record::{ORDERS, Order};
 use crate::city::dispatch::planted;
+use crate::engine::attention::ATTENTION;
 use crate::engine::{Fault, FiredTimer, Timer, Tx};
 
 /// Looks after an accepted order. Wire it to [`on_overdue`].
@@ -24,6 +25,15 @@ pub(super) fn watch(tx: &mut Tx<'_, '_>, order: &Order) {
         return;
     }
     tx.schedule(next_look(order, tx.now()), Timer::new(OVERDUE, order.id.as_u128()));
+}
+
+/// The kitchen has said when it will be ready after all: it is looked after anew if it was late.
+pub(super) fn promised_again(tx: &mut Tx<'_, '_>, order: &Order) {
+    let id = order.id.to_string();
+    if ATTENTION.has(tx, &(ATTENTION_KITCHEN.to_owned(), id.clone())) {
+        tx.settle_attention(ATTENTION_KITCHEN, &id);
+        watch(tx, order);
+    }
 }
 
 /// It is at its door, or will never be.
