@@ -83,10 +83,36 @@ fn perform(night: &mut Night, who: UserId, act: &Act) -> Result<Value, String> {
     answer.map(|answer| serde_json::from_slice(&answer.body).unwrap())
 }
 
-fn order(night: &mut Night) {
-    if night.orders.len() >= ORDERS_MAX {
-        return;
+/// One more order, which its kitchen takes.
+pub fn order_and_cook(night: &mut Night) {
+    place(night);
+    let placed = night.orders.last().and_then(|id| ORDERS.get(&*night.view(), id));
+    // What is new is not in the picture yet.
+    if let (Some(id), None) = (night.orders.last().copied(), placed) {
+        let staff: Vec<UserId> = night.town.quarters.iter().map(|quarter| quarter.staff).collect();
+        assert!(staff.into_iter().any(|staff| perform(night, staff, &Act::Accept { order: id }).is_ok()), "one of them is its kitchen");
     }
+}
+
+/// Everybody awake says yes to whatever they are asked.
+pub fn nod(night: &mut Night) {
+    let view = night.view();
+    for n in 0..night.riders.len() {
+        let asked = couriers::presence(&*view, night.riders[n].id).asked;
+        if let (Some(offer), true) = (asked, night.riders[n].dead_until <= night.mono_ms) {
+            heard(night, n);
+            accept(night, OfferId::from_u128(offer), night.riders[n].user);
+        }
+    }
+}
+
+fn order(night: &mut Night) {
+    if night.orders.len() < ORDERS_MAX {
+        place(night);
+    }
+}
+
+fn place(night: &mut Night) {
     let customer = *night.dice.pick(&night.town.customers).unwrap();
     // The first city takes the money at delivery, as cash needs.
     let quarter = night.dice.pick(&night.town.quarters).unwrap();

@@ -293,15 +293,23 @@ impl<'t> Night<'t> {
         self.close();
     }
 
-    /// Nobody does anything any more; in most nights half of the phones are dead. Everything must come to an end that somebody knows of.
+    /// Whoever is asked says yes, and nobody does anything any more; in most nights half of the phones are dead. Everything must come to an end that somebody knows of.
     fn morning(&mut self) {
         for (n, rider) in self.riders.iter_mut().enumerate() {
             rider.dead_until = if n % 2 == 0 && self.seed % 4 != 0 { u64::MAX } else { 0 };
+        }
+        for _ in 0..3 {
+            self.open();
+            crowd::order_and_cook(self);
+            self.close();
         }
         for n in 0..MORNING_S / STEP_S {
             self.step += 1;
             self.pass(STEP_S);
             crowd::ping(self);
+            self.open();
+            crowd::nod(self);
+            self.close();
             self.dispatch();
             self.listen();
             if n % 15 == 0 {
