@@ -33,7 +33,7 @@ async fn a_day(engine: &Engine) {
         let now = tx.now();
         let place = Place::from(index::geo::Point::new(5.0, 0.0).expect("on the earth"));
         for courier in 1..=3 {
-            let points = (0..31).map(|n| TrackPoint { at: now.plus_s(n * 4), place }).collect();
+            let points = (0..31).map(|n| TrackPoint::plain(now.plus_s(n * 4), place)).collect();
             TRACKS.put(tx, &(CourierId::from_u128(courier), now), &Track { subjects: vec![7], points });
         }
         let id: DecisionId = tx.new_id();

@@ -30,7 +30,7 @@ use tokio::task::JoinHandle;
 use utoipa::openapi::OpenApi;
 
 use crate::city::dispatch::policy::Choice;
-use crate::city::dispatch::{Desk, Dispatcher};
+use crate::city::dispatch::{Desk, Dispatcher, Watch, WatchConfig};
 use crate::city::history::{self, HistoryConfig};
 use crate::city::media::shelf::Shelf;
 use crate::city::search::Search;
@@ -85,6 +85,8 @@ pub struct AppOptions {
     pub policy: Choice,
     /// Who knows how long couriers need.
     pub travel: Provider,
+    /// When a courier counts as silent.
+    pub couriers: WatchConfig,
 }
 
 impl Default for AppOptions {
@@ -104,6 +106,7 @@ impl Default for AppOptions {
             replication: None,
             policy: Choice::default(),
             travel: Provider::default(),
+            couriers: WatchConfig::default(),
         }
     }
 }
@@ -255,6 +258,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
         }
         engine.background(dispatcher.clone());
         tokio::spawn(dispatcher.clone().run(engine.clone()));
+        tokio::spawn(Watch::new(tracking.clone(), options.couriers).run(engine.clone()));
     }
     let shelf = Arc::new(Shelf::open(&data.join("media")).map_err(|error| StartError::Io("the media folder", error))?);
     ops::scrub::start(&engine).map_err(|error| StartError::Io("the scrubbing thread", error))?;

@@ -7,7 +7,7 @@ use serde_json::json;
 use storage::View;
 
 use crate::city::couriers::Availability;
-use crate::city::couriers::model::PRESENCES;
+use crate::city::couriers::model::{PRESENCES, SILENCES};
 use crate::city::dispatch::Dispatcher;
 use crate::city::search::Search;
 use crate::edge::live::Hub;
@@ -47,6 +47,7 @@ pub(super) fn ops(
                 })
                 .or_default() += 1;
         }
+        by_status.insert("silent", SILENCES.scan(view).count() as u64);
         json!(by_status)
     });
     let lag: Section = {

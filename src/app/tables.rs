@@ -9,7 +9,7 @@ use storage::upgrade::STATE_FORMAT;
 use crate::city::catalog::model::{ITEMS, MERCHANTS};
 use crate::city::cities::model::{CITIES, SETTINGS};
 use crate::city::couriers::hours::WORKED;
-use crate::city::couriers::model::{COURIERS, PRESENCES};
+use crate::city::couriers::model::{COURIERS, PRESENCES, SILENCES};
 use crate::city::dispatch::explain::sight::SIGHTS;
 use crate::city::dispatch::model::{DECISIONS, JOBS, OFFERS};
 use crate::city::history::THINNED;
@@ -68,6 +68,7 @@ pub static TABLES: &[&dyn AnyTable] = &[
     &MEDIA,
     &COURIERS,
     &PRESENCES,
+    &SILENCES,
     &WORKED,
     &JOBS,
     &OFFERS,

@@ -12,7 +12,7 @@ use crate::city::catalog::MerchantId;
 use crate::city::cities::CityId;
 use crate::city::couriers::{self, CourierId};
 use crate::city::dispatch;
-use crate::city::tracking::{Tracking, http as pings};
+use crate::city::tracking::{Received, Tracking, http as pings};
 use crate::edge::live::{Hub, Topics};
 use crate::edge::{P, Problem, request};
 use crate::engine::{Caller, Engine, Question, Resource};
@@ -78,8 +78,10 @@ impl Topics for CityTopics {
             let view = engine.view();
             let (id, courier) = own_courier(&view, caller)?;
             engine.authorize(&view, caller, &couriers::commands::question("couriers.ping", id, &courier))?;
-            let counted = self.tracking.accept_pings(&view, id, &pings, engine.now());
-            Ok(json!({ "type": "pings", "accepted": counted.accepted, "rejected": counted.rejected }))
+            let counted = self.tracking.accept_pings(&view, id, courier.vehicle, &pings, Received::now(engine.clock()));
+            let mut answer = json!(pings::AcceptedView::from(counted));
+            answer["type"] = json!("pings");
+            Ok(answer)
         }
         .boxed()
     }

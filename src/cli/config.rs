@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::app::Sizes;
+use crate::city::dispatch::WatchConfig;
 use crate::city::dispatch::policy::Choice;
 use crate::city::history::HistoryConfig;
 use crate::city::travel::{MAP_FILE, Provider};
@@ -33,6 +34,7 @@ pub struct Config {
     pub ledger: Option<Ledger>,
     pub replication: Option<Replication>,
     pub travel: Travel,
+    pub couriers: WatchConfig,
 }
 
 /// The published ledger.

@@ -25,4 +25,5 @@ pub fn wire(wiring: &mut crate::engine::Wiring) {
     wiring.timer(UNPAID, orders::on_unpaid);
     wiring.timer(UNACCEPTED, orders::on_unaccepted);
     wiring.timer(UNSEEN, orders::on_unseen);
+    wiring.timer(orders::overdue::OVERDUE, orders::on_overdue);
 }

@@ -40,6 +40,8 @@ fn of_machine(refusal: &Refusal, words: String) -> Problem {
         Refusal::PhotoIsNoProof => Problem::invalid("/photo", "not_allowed", words),
         Refusal::CashDiffers { due } => Problem::invalid("/cash_collected/amount", "differs", words).with("cash_due", *due),
         Refusal::OtherIntent => Problem::new(409, "other_payment", words),
+        Refusal::DropoffFixed { .. } => Problem::new(409, "dropoff_fixed", words),
+        Refusal::CostsMore { fee, paid } => Problem::new(409, "dropoff_costs_more", words).with("fee", *fee).with("paid", *paid),
         Refusal::OtherCourier => Problem::new(409, "other_courier", words),
     }
 }

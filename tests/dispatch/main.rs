@@ -5,6 +5,8 @@ mod corners;
 mod explained;
 mod night;
 mod planned;
+mod silence;
+mod thousand;
 mod town;
 
 use std::time::Duration;
@@ -272,7 +274,7 @@ async fn pings_move_the_map_and_only_the_believed_ones() {
     };
     let body = json!({ "pings": [ping(600.0, -40), ping(700.0, -20), ping(90_000.0, -10), ping(650.0, -30), ping(700.0, 3_600), ping(700.0, -400)] });
     let (status, counted) = town.send("POST", &rider.token, "/v1/couriers/me/pings", body).await;
-    assert_eq!((status, counted), (202, json!({ "accepted": 2, "rejected": 4 })));
+    assert_eq!((status, counted), (202, json!({ "accepted": 2, "rejected": 4, "doubted": 1 })));
     town.tracking.refresh();
     let (_, near) = town.get(&town.admin, "/v1/dispatch/nearby?lat=5.6&lon=-0.2&status=online").await;
     let seen: Vec<(String, u64)> = near["data"]

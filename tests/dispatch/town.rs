@@ -40,6 +40,8 @@ pub struct Town {
     pub admin: String,
     pub city: CityId,
     pub dispatcher: Arc<Dispatcher>,
+    /// The machine's clock; the engine's stands still unless a test moves it.
+    pub machine: ManualClock,
     people: People,
     routes: axum::Router,
 }
@@ -80,7 +82,8 @@ impl Town {
         let mut wiring = Wiring::new();
         dispatch::wire(&mut wiring);
         let storage = Options { segment_bytes: 1 << 20, cache_bytes: 4 << 20, ..Options::with_seed([u8::from(build); 32]) };
-        let options = EngineOptions::new(storage, Arc::new(ManualClock::new(NOON)), true);
+        let machine = ManualClock::new(NOON);
+        let options = EngineOptions::new(storage, Arc::new(machine.clone()), true);
         let engine = Engine::start(Arc::new(RealDisk), &data.join("state"), options, wiring, people.policies.clone()).unwrap();
         let city = CityId::from_u128(1);
         if build {
@@ -100,7 +103,7 @@ impl Town {
             .split_for_parts();
         let gate = Gate { engine: engine.clone(), authenticate: Arc::new(ByName) };
         let routes = layers::wrap(routes, gate, Arc::default());
-        let mut town = Self { engine, tracking, admin: String::new(), city, dispatcher, people, routes };
+        let mut town = Self { engine, tracking, admin: String::new(), city, dispatcher, machine, people, routes };
         if build {
             town.admin = town.user(Role::Admin).await;
             // From here on time moves only when a test says so.

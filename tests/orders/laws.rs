@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use storage::{Id, Row};
 
 use crate::sample::{
-    DELIVERY, Life, PICKUP, T0, WRONG, accept, approach, assign, bring, cancel, captured, deliver, in_state, intent, order_id, pick_up,
-    place, unassign,
+    DELIVERY, Life, PICKUP, T0, WRONG, accept, approach, assign, bring, cancel, captured, deliver, in_state, intent, move_pin, order_id,
+    pick_up, place, unassign,
 };
 
 fn any_proof() -> impl Strategy<Value = Proof> {
@@ -40,6 +40,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         Just(Command::Reject { reason: "closed".to_owned(), items: vec![] }),
         Just(Command::Prepare),
         Just(Command::Ready),
+        (1_i64..7_200).prop_map(|s| Command::Delay { ready_at: T0.plus_s(s) }),
     ];
     let ride = prop_oneof![
         (1_u128..3).prop_map(assign),
@@ -49,12 +50,14 @@ fn any_command() -> impl Strategy<Value = Command> {
         any::<bool>().prop_map(bring),
         any_proof().prop_map(deliver),
     ];
+    let moved = any::<bool>().prop_map(move_pin);
     let end = prop_oneof![Just(Part::Customer), Just(Part::Merchant), Just(Part::Courier), Just(Part::Support)].prop_map(cancel);
     prop_oneof![
         1 => (prop_oneof![Just(Method::Card), Just(Method::Cash)], any::<bool>()).prop_map(|(method, photo)| place(method, photo)),
         4 => pay,
         6 => cook,
         9 => ride,
+        1 => moved,
         1 => end,
     ]
 }
@@ -97,6 +100,8 @@ fn by_contract(state: Option<State>, event: &str) -> Option<State> {
         (Some(PickedUp | EnRouteToCustomer | AtCustomer), "DeliveryFailed") => Cancelled,
         (Some(Created | PendingPayment | Confirmed | Accepted), "OrderCancelled") => Cancelled,
         (Some(Preparing | ReadyForPickup | Assigned | EnRouteToRestaurant | AtRestaurant), "OrderCancelled") => Cancelled,
+        (Some(state @ (Accepted | Preparing)), "OrderDelayed") => state,
+        (Some(state), "DropoffMoved") if !matches!(state, AtCustomer | Delivered | Settled | Rejected | Cancelled) => state,
         (Some(state), "PaymentCaptureFailed" | "RefundInitiated" | "RefundSettled") => state,
         _ => return None,
     })

@@ -3,6 +3,7 @@
 
 mod corners;
 mod evening;
+mod late;
 mod laws;
 mod rows;
 mod sample;

@@ -2,7 +2,7 @@
 
 use medina::money::payments::Method;
 use medina::trade::carts::model::Cart;
-use medina::trade::orders::model::{Actor, Door, Event, Part, Stage, State};
+use medina::trade::orders::model::{Actor, Door, Dropoff, Event, Part, Stage, State};
 use medina::trade::orders::record::{Given, Order, Recorded};
 use medina::trade::quotes::model::Quote;
 use storage::{Id, Row};
@@ -59,19 +59,29 @@ fn golden_bytes() {
         ("leg moved", golden(&recorded(Event::LegMoved { stage: Stage::AtRestaurant }))),
         ("code refused", golden(&recorded(Event::CodeRefused { door: Door::Delivery }))),
         ("seen", golden(&recorded(Event::Seen))),
+        ("delayed", golden(&recorded(Event::OrderDelayed { ready_at: T0 }))),
+        (
+            "moved",
+            golden(&recorded(Event::DropoffMoved(Box::new(Dropoff {
+                place: order.created.dropoff,
+                address: None,
+                travel_s: 300,
+                distance_m: 7,
+            })))),
+        ),
         ("order", golden(&order)),
         ("number", golden(&Given(300))),
         ("quote", golden(&quote)),
         ("cart", golden(&cart)),
     ];
-    let expected: [(&str, String); 11] = EXPECTED.map(|(name, bytes)| (name, bytes.to_owned()));
+    let expected: [(&str, String); 13] = EXPECTED.map(|(name, bytes)| (name, bytes.to_owned()));
     assert_eq!(rows, expected);
     assert_eq!(Order::from_bytes(&order.to_bytes()), Some(order));
     assert_eq!(Quote::from_bytes(&quote.to_bytes()), Some(quote));
     assert_eq!(Cart::from_bytes(&cart.to_bytes()), Some(cart));
 }
 
-const EXPECTED: [(&str, &str); 11] = [
+const EXPECTED: [(&str, &str); 13] = [
     ("created", "178 ecb2c69987f2f6b25e3c87ad9a741e13"),
     ("authorized", "0180c0e285e36800000200000000000000000000000000000001"),
     ("preparing", "0180c0e285e368000007"),
@@ -79,6 +89,8 @@ const EXPECTED: [(&str, &str); 11] = [
     ("leg moved", "0180c0e285e36800001802"),
     ("code refused", "0180c0e285e36800001a01"),
     ("seen", "0180c0e285e36800001b"),
+    ("delayed", "0180c0e285e36800001d80c0e285e368"),
+    ("moved", "0180c0e285e36800001e66666666666616409a9999999999c9bf00ac0207"),
     ("order", "289 d83da2896d58173835ded08f4dec79fa"),
     ("number", "01ac02"),
     ("quote", "159 0f3e5b6ae29a2d570c40604b5d6b3c7b"),

@@ -6,7 +6,7 @@ use medina::money::pricing::{Basket, Fees, price};
 use medina::trade::carts::model::Line;
 use medina::trade::orders::fold::evolve;
 use medina::trade::orders::machine::decide;
-use medina::trade::orders::model::{Actor, Command, Created, Event, Goods, OrderId, Part, Proof, Refusal, Stage, State, Terms};
+use medina::trade::orders::model::{Actor, Command, Created, Dropoff, Event, Goods, OrderId, Part, Proof, Refusal, Stage, State, Terms};
 use medina::trade::orders::record::{Order, Recorded};
 use storage::{Id, Timestamp};
 
@@ -84,6 +84,11 @@ pub fn assign(n: u128) -> Command {
 
 pub fn unassign(n: u128) -> Command {
     Command::Unassign { courier: Id::from_u128(n), reason: "flat tyre".to_owned() }
+}
+
+pub fn move_pin(courier_is_near: bool) -> Command {
+    let place = Place::from(index::geo::Point::new(5.61, -0.21).expect("on the earth"));
+    Command::MoveDropoff { to: Box::new(Dropoff { place, address: None, travel_s: 300, distance_m: 1500 }), courier_is_near }
 }
 
 pub fn approach(stage: Stage) -> Command {

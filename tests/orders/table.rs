@@ -4,7 +4,8 @@ use medina::trade::orders::model::{Command, Part, Proof, Refusal, Stage, State};
 use storage::Id;
 
 use crate::sample::{
-    DELIVERY, Life, PICKUP, T0, accept, approach, assign, bring, cancel, captured, deliver, in_state, intent, pick_up, place, unassign,
+    DELIVERY, Life, PICKUP, T0, accept, approach, assign, bring, cancel, captured, deliver, in_state, intent, move_pin, pick_up, place,
+    unassign,
 };
 
 use State::{
@@ -43,6 +44,30 @@ fn rows() -> Vec<Row> {
     let support = || Proof::Support("the phone is broken".to_owned());
     let row = |name, command, moves, stays| Row { name, command, moves, stays };
     vec![
+        row("delay", Command::Delay { ready_at: T0.plus_s(3_600) }, &[], &[Accepted, Preparing]),
+        row(
+            "move the pin",
+            move_pin(false),
+            &[],
+            &[
+                PendingPayment,
+                Confirmed,
+                Accepted,
+                Preparing,
+                ReadyForPickup,
+                Assigned,
+                EnRouteToRestaurant,
+                AtRestaurant,
+                PickedUp,
+                EnRouteToCustomer,
+            ],
+        ),
+        row(
+            "move the pin, the courier is near",
+            move_pin(true),
+            &[],
+            &[PendingPayment, Confirmed, Accepted, Preparing, ReadyForPickup, Assigned, EnRouteToRestaurant, AtRestaurant],
+        ),
         row("place again", place(medina::money::payments::Method::Card, false), &[], &[]),
         row(
             "another intent",

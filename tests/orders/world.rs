@@ -11,7 +11,7 @@ use medina::city::cities::{City, CityId, Settings};
 use medina::city::couriers::model::{COURIERS, PRESENCES};
 use medina::city::couriers::{Availability, Courier, CourierId, Presence, Status, Vehicle};
 use medina::city::dispatch::policy::{Found, Plan};
-use medina::city::dispatch::{jobs, offers};
+use medina::city::dispatch::{OfferId, jobs, offers};
 use medina::city::place::Place;
 use medina::engine::{Caller, Engine, EngineOptions, Fault, Question, Resource, Tx, UserId, WriteError};
 use medina::money::payments::provider::{Delivery, offer};
@@ -204,17 +204,21 @@ impl World {
         .await;
     }
 
+    /// Dispatch asks the courier.
+    pub async fn courier_is_asked(&self, order: OrderId) -> OfferId {
+        let courier = self.courier;
+        self.system(move |tx| {
+            let (job, _) = jobs::of_subject(tx, order.as_u128()).ok_or("no job")?;
+            let found = Found::Offer { courier, distance_m: 500, eta: tx.now().plus_s(1500) };
+            let plan = Plan { jobs: vec![job], found, radius_m: 2000, candidates: vec![] };
+            offers::make(tx, &plan, "test/1").map_err(|refusal| Fault::new(refusal.to_string()))
+        })
+        .await
+    }
+
     /// Dispatch asks the courier, who says yes.
     pub async fn courier_takes(&self, order: OrderId) {
-        let courier = self.courier;
-        let offer = self
-            .system(move |tx| {
-                let (job, _) = jobs::of_subject(tx, order.as_u128()).ok_or("no job")?;
-                let found = Found::Offer { courier, distance_m: 500, eta: tx.now().plus_s(1500) };
-                let plan = Plan { jobs: vec![job], found, radius_m: 2000, candidates: vec![] };
-                offers::make(tx, &plan, "test/1").map_err(|refusal| Fault::new(refusal.to_string()))
-            })
-            .await;
+        let offer = self.courier_is_asked(order).await;
         self.run(self.rider, move |tx| offers::accept(tx, offer).map_err(|refusal| Fault::new(refusal.to_string()).into()))
             .await
             .expect("the offer is fresh");

@@ -9,7 +9,8 @@ use super::{hours, views};
 use crate::city::cities::{self, CityId};
 use crate::city::dispatch;
 use crate::city::place::Place;
-use crate::engine::{Caller, Denied, Event, Fault, Question, Resource, Tx, UserId};
+use crate::city::tracking::doubt;
+use crate::engine::{Caller, Denied, Event, Fault, FiredTimer, Question, Resource, Timer, Tx, UserId};
 use crate::people::users::{self, Role};
 
 /// A courier's account or presence changed.
@@ -148,6 +149,9 @@ fn stop_work(tx: &mut Tx, id: CourierId) {
         presence.availability = if presence.carries.is_empty() { Availability::Offline } else { Availability::Break };
         presence.changed_at = tx.now();
         PRESENCES.put(tx, &id, &presence);
+        if presence.availability == Availability::Offline {
+            gone(tx, id);
+        }
     }
 }
 
@@ -171,12 +175,20 @@ pub fn report(tx: &mut Tx, report: Report) -> Result<(CourierId, Courier, Presen
     }
     let Report { availability, until, position } = report;
     let before = views::presence(tx, id);
-    let presence = apply(tx, id, &Command::Report { availability, until, position })?;
+    apply(tx, id, &Command::Report { availability, until, position })?;
     hours::count(tx, id, &before);
+    match availability {
+        Availability::Offline => gone(tx, id),
+        Availability::Online | Availability::Break => dispatch::silence::back(tx, id),
+    }
+    if let Some(until) = until {
+        tx.schedule(until, Timer::new(TIMER_SHIFT_END, id.as_u128()));
+    }
     if availability == Availability::Online {
         dispatch::jobs::somebody_free(tx, courier.city);
     }
     changed(tx, id, &courier, availability);
+    let presence = views::presence(tx, id);
     Ok((id, courier, presence))
 }
 
@@ -189,7 +201,69 @@ pub fn apply(tx: &mut Tx, id: CourierId, command: &Command) -> Result<Presence, 
     let account = Account { status: courier.status, capacity: courier.capacity };
     let presence = machine::apply(&views::presence(tx, id), account, command, tx.now())?;
     PRESENCES.put(tx, &id, &presence);
-    Ok(presence)
+    match command {
+        Command::PutDown { .. } if presence.carries.is_empty() => Ok(hands_empty(tx, id, &courier, presence)),
+        Command::PutDown { .. }
+        | Command::Report { .. }
+        | Command::Ask { .. }
+        | Command::Answer { .. }
+        | Command::TakeOn(_)
+        | Command::PickUp { .. } => Ok(presence),
+    }
+}
+
+/// The last job is out of their hands: the break they asked for begins now, and a shift that is over ends.
+fn hands_empty(tx: &mut Tx, id: CourierId, courier: &Courier, presence: Presence) -> Presence {
+    let is_over = presence.until.is_some_and(|until| until <= tx.now()) || courier.status != Status::Active;
+    match presence.availability {
+        Availability::Online | Availability::Break if is_over => rest(tx, id, courier, Availability::Offline, true),
+        Availability::Break => rest(tx, id, courier, Availability::Break, true),
+        Availability::Online | Availability::Offline => presence,
+    }
+}
+
+/// From now on they do nothing for us; `worked`: up to now they did.
+fn rest(tx: &mut Tx, id: CourierId, courier: &Courier, next: Availability, worked: bool) -> Presence {
+    let before = views::presence(tx, id);
+    if worked {
+        hours::count(tx, id, &Presence { availability: Availability::Online, ..before });
+    }
+    if next == Availability::Offline {
+        dispatch::offers::void_of(tx, id, "the shift is over");
+        gone(tx, id);
+    }
+    let presence = Presence { availability: next, changed_at: tx.now(), ..views::presence(tx, id) };
+    PRESENCES.put(tx, &id, &presence);
+    changed(tx, id, courier, next);
+    presence
+}
+
+/// Whoever has gone home owes nobody a sign of life, and their positions are nobody's business.
+fn gone(tx: &mut Tx, id: CourierId) {
+    dispatch::silence::end(tx, id);
+    tx.settle_attention(doubt::ATTENTION, &id.to_string());
+}
+
+/// Ends a shift at its `until`. Wire it to [`on_shift_end`].
+pub const TIMER_SHIFT_END: &str = "couriers.shift_end";
+
+/// Handler of [`TIMER_SHIFT_END`]: who has nothing in hand goes offline; who carries something does so when it is brought.
+///
+/// # Errors
+/// None: a shift that was ended or made longer meanwhile is left alone.
+pub fn on_shift_end(tx: &mut Tx, timer: &FiredTimer) -> Result<(), Fault> {
+    let id = CourierId::from_u128(timer.subject);
+    let presence = views::presence(tx, id);
+    let is_over = presence.until.is_some_and(|until| until <= tx.now());
+    let Some(courier) = views::get(tx, id).filter(|_| is_over) else { return Ok(()) };
+    match presence.availability {
+        Availability::Offline => (),
+        Availability::Online | Availability::Break if presence.carries.is_empty() => {
+            rest(tx, id, &courier, Availability::Offline, presence.availability == Availability::Online);
+        }
+        Availability::Online | Availability::Break => dispatch::offers::void_of(tx, id, "the shift is over"),
+    }
+    Ok(())
 }
 
 /// [`apply`] where a refusal would mean that job and hands disagree.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use storage::{Read, Row, Table, Timestamp};
 
-use super::model::{Availability, CourierId, Presence};
+use super::model::{Availability, CourierId, Presence, SILENCES};
 use crate::engine::Tx;
 
 const DAY_MS: i64 = 86_400_000;
@@ -25,9 +25,15 @@ fn day(at: Timestamp) -> u32 {
     u32::try_from(at.millis().div_euclid(DAY_MS)).unwrap_or(0)
 }
 
+/// A courier works while they wait for jobs, and while they carry something, also if they asked for a break. Nobody works while nobody hears of them.
+fn works(read: &(impl Read + ?Sized), id: CourierId, presence: &Presence) -> bool {
+    let wants = presence.availability == Availability::Online || !presence.carries.is_empty();
+    wants && !SILENCES.has(read, &id)
+}
+
 /// `before` ends now: if it was work, it is written down, each day its part.
 pub fn count(tx: &mut Tx, id: CourierId, before: &Presence) {
-    if before.availability != Availability::Online {
+    if !works(tx, id, before) {
         return;
     }
     let (mut from, until) = (before.changed_at, tx.now());
@@ -46,6 +52,6 @@ pub fn count(tx: &mut Tx, id: CourierId, before: &Presence) {
 pub fn worked_ms(read: &(impl Read + ?Sized), id: CourierId, presence: &Presence, from: Timestamp, until: Timestamp) -> i64 {
     let days = day(from)..=day(until.minus_ms(1));
     let written: i64 = days.filter_map(|day| WORKED.get(read, &(id, day))).map(|worked| worked.online_ms).sum();
-    let now = if presence.availability == Availability::Online { until.ms_since(presence.changed_at.max(from)).max(0) } else { 0 };
+    let now = if works(read, id, presence) { until.ms_since(presence.changed_at.max(from)).max(0) } else { 0 };
     written + now
 }

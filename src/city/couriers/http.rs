@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use storage::{Direction, Timestamp};
+use storage::{Direction, Read, Timestamp};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -63,11 +63,19 @@ pub struct CourierView {
     pub presence: Availability,
     /// Units in their hands.
     pub load: u32,
+    /// When the device was last heard of, if it has fallen silent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silent_since: Option<String>,
     pub version: u64,
     pub created_at: String,
 }
 
 impl CourierView {
+    fn seen(read: &(impl Read + ?Sized), id: CourierId, courier: Courier) -> Self {
+        let silent_since = views::silence(read, id).map(|silence| silence.heard_at().to_string());
+        Self { silent_since, ..Self::of(id, courier, &views::presence(read, id)) }
+    }
+
     fn of(id: CourierId, courier: Courier, presence: &Presence) -> Self {
         Self {
             id,
@@ -79,6 +87,7 @@ impl CourierView {
             status: courier.status,
             presence: presence.availability,
             load: presence.load(),
+            silent_since: None,
             version: courier.version,
             created_at: courier.created_at.to_string(),
         }
@@ -160,7 +169,7 @@ async fn list(ctx: Ctx, Query(query): Query<ListQuery>) -> Result<Json<Page<Cour
         let presence = views::presence(view, id);
         let wanted = query.status.is_none_or(|status| status == courier.status)
             && query.presence.is_none_or(|wanted| wanted == presence.availability);
-        wanted.then(|| (cursor, CourierView::of(id, courier, &presence)))
+        wanted.then(|| (cursor, CourierView::seen(view, id, courier)))
     });
     Ok(Json(Page::from_scan(shown, limit)))
 }
@@ -169,8 +178,7 @@ async fn list(ctx: Ctx, Query(query): Query<ListQuery>) -> Result<Json<Page<Cour
 #[utoipa::path(get, path = "/v1/couriers/me", tag = "couriers", responses((status = 200, body = CourierView)))]
 async fn me(ctx: Ctx) -> Result<Json<CourierView>, Problem> {
     let (id, courier) = commands::of_caller(&*ctx.view, &ctx.caller)?;
-    let presence = views::presence(&*ctx.view, id);
-    Ok(Json(CourierView::of(id, courier, &presence)))
+    Ok(Json(CourierView::seen(&*ctx.view, id, courier)))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -214,7 +222,7 @@ async fn edit(Path(id): Path<CourierId>, command: Command<EditBody>) -> Result<R
             body.apply(&mut patched)?;
             let courier = commands::edit(tx, id, if_match, move |courier| *courier = patched)?;
             let version = courier.version;
-            Ok((CourierView::of(id, courier, &views::presence(tx, id)), version))
+            Ok((CourierView::seen(tx, id, courier), version))
         })
         .await
 }
@@ -242,6 +250,9 @@ pub struct PresenceView {
     pub until: Option<String>,
     /// Units in their hands.
     pub load: u32,
+    /// A break, or the end of the shift, begins when what they carry is brought. Absent if it has begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begins: Option<&'static str>,
 }
 
 fn parse_report(body: &PresenceBody) -> Result<Report, Problem> {
@@ -257,18 +268,24 @@ fn parse_report(body: &PresenceBody) -> Result<Report, Problem> {
 /// Begins or ends work.
 #[utoipa::path(put, path = "/v1/couriers/me/presence", tag = "couriers", request_body = PresenceBody, responses((status = 200, body = PresenceView)))]
 async fn presence(State(tracking): State<Arc<Tracking>>, command: Command<PresenceBody>) -> Result<Response, Problem> {
+    let monotonic_ms = command.engine.clock().monotonic_ms();
     command
         .run("couriers.presence", StatusCode::OK, move |tx, body| {
             let report = parse_report(&body)?;
             let (courier_id, _, presence) = commands::report(tx, report)?;
             // The map is a hint: should this command fail after all, the writer still decides by the rows.
             tracking.follow(courier_id, &presence, report.position, tx.now());
+            if presence.availability != Availability::Offline {
+                tracking.heard(courier_id, monotonic_ms);
+            }
+            let waits = presence.availability == Availability::Break && !presence.carries.is_empty();
             Ok(PresenceView {
                 courier_id,
                 status: presence.availability,
                 position: tracking.position(courier_id).map(|live| live.point.into()),
                 until: presence.until.map(|until| until.to_string()),
                 load: presence.load(),
+                begins: waits.then_some("after_delivery"),
             })
         })
         .await

@@ -3,6 +3,7 @@
 use storage::Timestamp;
 
 use super::model::{Availability, Carried, Presence, Refusal, Status};
+use crate::city::dispatch::planted;
 use crate::city::place::Place;
 
 /// What is asked of a courier's presence.
@@ -51,6 +52,12 @@ pub struct Account {
     pub capacity: u32,
 }
 
+/// Whether hands that can hold `capacity` have room for `size` more.
+#[must_use]
+pub fn has_room(presence: &Presence, capacity: u32, size: u32) -> bool {
+    presence.load().saturating_add(size) <= capacity || planted::is(planted::HANDS_WITHOUT_END)
+}
+
 /// The presence after `command`, or why it cannot be.
 ///
 /// # Errors
@@ -84,7 +91,7 @@ pub fn apply(presence: &Presence, account: Account, command: &Command, now: Time
             if presence.availability == Availability::Offline {
                 return Err(Refusal::NotOnline);
             }
-            if presence.load().saturating_add(carried.size) > account.capacity {
+            if !has_room(presence, account.capacity, carried.size) {
                 return Err(Refusal::Full);
             }
             assert!(presence.carries.iter().all(|other| other.subject != carried.subject), "a job is taken on once");
@@ -100,7 +107,7 @@ pub fn apply(presence: &Presence, account: Account, command: &Command, now: Time
             next.record.delivered += u32::from(delivered);
         }
     }
-    assert!(next.load() <= account.capacity.max(presence.load()), "no courier is given more than they can carry");
+    assert!(next.load() <= presence.load() || has_room(&next, account.capacity, 0), "no courier is given more than they can carry");
     Ok(next)
 }
 

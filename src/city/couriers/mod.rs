@@ -5,6 +5,10 @@
 //!
 //!   presence   offline ◄──► online ◄──► break               (the courier decides; offline needs empty hands)
 //!
+//!              A break asked for with full hands begins when they are empty; so does the end of a shift (`until`).
+//!
+//!   device     heard ──nothing for minutes──► silent ──anything──► heard     (asked for nothing meanwhile; see dispatch)
+//!
 //!   hands      free ──ask──► asked ──answer──► free         (one live offer at a time)
 //!              take on ──► carries 1..=capacity ──put down──► …
 //! ```
@@ -20,5 +24,5 @@ pub mod views;
 
 pub use commands::CourierChanged;
 pub use http::routes;
-pub use model::{Availability, Carried, Courier, CourierId, Presence, Record, Refusal, Status, Vehicle};
-pub use views::{get, of_user, presence};
+pub use model::{Availability, Carried, Courier, CourierId, Presence, Record, Refusal, Silence, Status, Vehicle};
+pub use views::{get, of_user, presence, silence};

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::city::cities::CityId;
 use crate::city::place::Place;
-use crate::engine::UserId;
+use crate::engine::{TimerId, UserId};
 
 /// Ids of couriers (`cou_…`).
 #[derive(Debug)]
@@ -131,6 +131,31 @@ impl Presence {
     }
 }
 
+/// Nobody has heard of a working courier's device for too long. The row is there as long as that holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Silence {
+    /// When it was noticed.
+    pub since: Timestamp,
+    /// How long the device had been silent then.
+    pub after_s: u32,
+    /// Where they were last, if anybody knows.
+    pub last: Option<Place>,
+    /// Ends the grace: what they have not picked up goes to others then.
+    pub grace: Option<TimerId>,
+}
+
+impl Row for Silence {
+    const VERSION: u8 = 1;
+}
+
+impl Silence {
+    /// When the device was heard of last.
+    #[must_use]
+    pub fn heard_at(&self) -> Timestamp {
+        self.since.minus_s(i64::from(self.after_s))
+    }
+}
+
 /// Why not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -170,3 +195,4 @@ pub static COURIERS_BY_CITY: Index<CourierId, Courier> = Index::new(352, "courie
 pub static COURIERS_BY_ID: Index<CourierId, Courier> = Index::new(353, "couriers.by_id", |_, _, keys| keys.add(&()));
 pub static COURIERS: Table<CourierId, Courier> = Table::new(350, "couriers", &[&COURIERS_BY_USER, &COURIERS_BY_CITY, &COURIERS_BY_ID]);
 pub static PRESENCES: Table<CourierId, Presence> = Table::new(355, "couriers.presence", &[]);
+pub static SILENCES: Table<CourierId, Silence> = Table::new(357, "couriers.silences", &[]);

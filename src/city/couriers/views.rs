@@ -2,7 +2,7 @@
 
 use storage::Read;
 
-use super::model::{COURIERS, COURIERS_BY_USER, Courier, CourierId, PRESENCES, Presence};
+use super::model::{COURIERS, COURIERS_BY_USER, Courier, CourierId, PRESENCES, Presence, SILENCES, Silence};
 use crate::engine::UserId;
 
 /// The courier's account.
@@ -21,4 +21,10 @@ pub fn of_user(read: &(impl Read + ?Sized), user: UserId) -> Option<(CourierId, 
 #[must_use]
 pub fn presence(read: &(impl Read + ?Sized), id: CourierId) -> Presence {
     PRESENCES.get(read, &id).unwrap_or_default()
+}
+
+/// The courier's silence, while it lasts.
+#[must_use]
+pub fn silence(read: &(impl Read + ?Sized), id: CourierId) -> Option<Silence> {
+    SILENCES.get(read, &id)
 }

@@ -60,7 +60,8 @@ impl Dispatcher {
     /// # Errors
     /// The engine's.
     pub async fn recover(&self, engine: &Engine) -> Result<(), Fault> {
-        self.tracking.restore(&*engine.view());
+        let listen_from_ms = engine.clock().monotonic_ms().saturating_add(GRACE_S as u64 * 1000);
+        self.tracking.restore(&*engine.view(), listen_from_ms);
         let given = engine.write(&Caller::system("dispatch"), "dispatch.recover", |tx| {
             let until = tx.now().plus_s(GRACE_S);
             offers::give_time(tx, until);

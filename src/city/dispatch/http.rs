@@ -131,6 +131,7 @@ async fn mine(State(services): State<Services>, ctx: Ctx, Query(query): Query<Wa
     let wait_s = field::within("/wait", query.wait.unwrap_or(0), 0..=WAIT_S_MAX)?;
     let (id, courier) = couriers::commands::of_caller(&*ctx.view, &ctx.caller)?;
     ctx.authorize(&couriers::commands::question("couriers.offers", id, &courier))?;
+    services.tracking.heard(id, ctx.engine.clock().monotonic_ms());
     let deadline = Instant::now() + Duration::from_secs(wait_s);
     let Ctx { engine, mut view, .. } = ctx;
     let found = loop {
@@ -244,6 +245,22 @@ struct NearView {
     distance_m: u32,
     status: Availability,
     load: u32,
+    /// When the device was last heard of, if it has fallen silent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent_since: Option<String>,
+    /// Positions that are not believed, or were not in this shift.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubt: Option<DoubtView>,
+}
+
+/// What is held against a courier's positions.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+struct DoubtView {
+    /// Fixes that were too far to be reached, in this shift.
+    jumps: u32,
+    /// Where the device says it is, while that is not believed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claimed: Option<P>,
 }
 
 /// Who works near a point, nearest first.
@@ -264,6 +281,8 @@ async fn nearby(State(services): State<Services>, ctx: Ctx, Query(query): Query<
         distance_m: near.distance_m,
         status: near.availability,
         load: near.load,
+        silent_since: near.silent_since.map(|at| at.to_string()),
+        doubt: near.doubt.map(|doubt| DoubtView { jumps: doubt.jumps, claimed: doubt.claimed().map(|fix| fix.point.into()) }),
     };
     Ok(Json(Whole { data: near.into_iter().map(show).collect() }))
 }

@@ -5,14 +5,16 @@ use storage::{Read, Timestamp};
 use super::event::{Happened, RouteChanged, What};
 use super::machine::job::{self, Command};
 use super::model::{
-    DECISIONS, Decision, DecisionId, JOBS, JOBS_BY_SUBJECT, JOBS_STRANDED, Job, JobId, JobState, Offer, Pause, Refusal, Request, SubjectId,
-    Verdict,
+    DECISIONS, Decision, DecisionId, JOBS, JOBS_BY_SUBJECT, JOBS_STRANDED, Job, JobId, JobState, Offer, Pause, Refusal, RefusedBecause,
+    Request, SubjectId, Verdict,
 };
 use super::offers;
 use super::policy::Plan;
 use super::scene;
+use super::silence;
 use crate::city::cities::CityId;
 use crate::city::couriers::{self, CourierId, machine};
+use crate::city::place::Place;
 use crate::engine::{Fault, FiredTimer, Timer, Tx};
 
 /// Ends a job's pause. Wire it to [`on_look`].
@@ -27,6 +29,8 @@ const RETRY_S: i64 = 5;
 const RETRY_S_MAX: i64 = 60;
 /// Misses, or refusals, after which operators are told.
 const TOLD_AFTER: u32 = 4;
+/// Later than thought by more than this, an offer that nobody has answered is taken back.
+const LATER_MAX_S: i64 = 120;
 /// Ready, and searched for without a courier, for this long: given up.
 pub const GIVE_UP_S: i64 = 3_600;
 /// Jobs that are looked at at once when one courier comes free; the rest have their timers.
@@ -87,10 +91,32 @@ pub fn request(tx: &mut Tx, request: Request) -> Result<JobId, Refusal> {
 /// [`Refusal::NoJob`]; [`Refusal::NotWhile`] once the job is over.
 pub fn ready_changed(tx: &mut Tx, subject: u128, ready_at: Timestamp) -> Result<(), Refusal> {
     let (id, before) = must_exist(tx, subject)?;
+    if let JobState::Offered { offer } = before.state
+        && ready_at.ms_since(before.request.ready_at) > LATER_MAX_S * 1000
+    {
+        // Whoever is being asked would come far too early: it is planned again.
+        offers::void(tx, offer, None, "it will be ready later than thought");
+    }
     let job = step(tx, id, &Command::ReadyAt(ready_at))?;
     if let JobState::Assigned { courier, .. } = job.state
         && before.request.ready_at != ready_at
     {
+        tx.emit(RouteChanged { courier });
+    }
+    Ok(())
+}
+
+/// It goes to another door. Whoever is being asked was asked for another way: they are asked again, or somebody else is.
+///
+/// # Errors
+/// [`Refusal::NoJob`]; [`Refusal::NotWhile`] once the job is over.
+pub fn dropoff_moved(tx: &mut Tx, subject: u128, dropoff: Place, due_at: Option<Timestamp>) -> Result<(), Refusal> {
+    let (id, before) = must_exist(tx, subject)?;
+    if let JobState::Offered { offer } = before.state {
+        offers::void(tx, offer, None, "the customer wants it brought elsewhere");
+    }
+    let job = step(tx, id, &Command::Dropoff { dropoff, due_at })?;
+    if let JobState::Assigned { courier, .. } = job.state {
         tx.emit(RouteChanged { courier });
     }
     Ok(())
@@ -121,6 +147,9 @@ pub fn picked_up(tx: &mut Tx, subject: u128, courier: CourierId) -> Result<(), R
     let (id, _) = must_exist(tx, subject)?;
     step(tx, id, &Command::PickUp { courier })?;
     move_hands(tx, courier, &machine::Command::PickUp { subject });
+    if let Some(silence) = couriers::silence(tx, courier) {
+        silence::tell_operators(tx, courier, subject, &silence);
+    }
     Ok(())
 }
 
@@ -129,8 +158,16 @@ pub fn picked_up(tx: &mut Tx, subject: u128, courier: CourierId) -> Result<(), R
 /// # Errors
 /// [`Refusal::NoJob`], [`Refusal::NotWhile`], [`Refusal::NotTheirs`].
 pub fn release(tx: &mut Tx, subject: u128, courier: CourierId, reason: &str) -> Result<(), Refusal> {
+    take_from(tx, subject, courier, RefusedBecause::Released, reason)
+}
+
+/// It is taken out of a courier's hands before the pick-up, and another is looked for.
+///
+/// # Errors
+/// As [`release`].
+pub(super) fn take_from(tx: &mut Tx, subject: u128, courier: CourierId, why: RefusedBecause, reason: &str) -> Result<(), Refusal> {
     let (id, _) = must_exist(tx, subject)?;
-    let job = step(tx, id, &Command::Release { courier })?;
+    let job = step(tx, id, &Command::Release { courier, why })?;
     put_down(tx, courier, subject, false);
     let city = job.request.city;
     tx.emit(Happened { city, what: What::Unassigned { subject, courier, reason: reason.to_owned() } });
@@ -153,6 +190,7 @@ pub fn finished(tx: &mut Tx, subject: u128) -> Result<(), Refusal> {
 }
 
 fn put_down(tx: &mut Tx, courier: CourierId, subject: u128, delivered: bool) {
+    tx.settle_attention(silence::ATTENTION, &SubjectId::from_u128(subject).to_string());
     move_hands(tx, courier, &machine::Command::PutDown { subject, delivered });
     tx.emit(RouteChanged { courier });
 }

@@ -10,7 +10,7 @@
 //!        ┌──► Waiting ───────────► Offered ───────────► Assigned ───────────► Done
 //!        │     │ ▲ ▲                  │                    │
 //!        │     │ │ └── decline, lapse, void ◄──┘            │
-//!        │     │ └──────────── release (not that courier again)
+//!        │     │ └──────────── release (not that courier again), or taken from a silent courier
 //!        │     │ give up
 //!        │     ▼
 //!        └── Unassignable           Waiting | Offered | Assigned | Unassignable ── withdraw ──► Withdrawn
@@ -27,8 +27,10 @@
 //! The dispatcher is stateless: it wakes at every commit, reads the due jobs from a view, plans outside the writer, and hands each result to a
 //! command that checks again what it relies on. A crash between the two loses nothing: the job is still due.
 //!
+//! Beside it a watch listens for signs of life, by the machine's steady clock; who falls silent loses offers at once and jobs after a grace ([`silence`]).
+//!
 //! Reading order: [`model`], [`machine`] (both graphs), [`travel`], [`route`], [`score`], [`policy`] (who is asked, pure), [`scene`] (what a policy sees),
-//! [`horizon`] (planning ahead, pure), [`jobs`] and [`offers`] (commands), [`dispatcher`], [`explain`] (why), [`views`], [`http`].
+//! [`horizon`] (planning ahead, pure), [`jobs`], [`offers`] and [`silence`] (commands), [`dispatcher`], [`watch`], [`explain`] (why), [`views`], [`http`].
 
 pub mod desk;
 pub mod dispatcher;
@@ -40,21 +42,26 @@ pub mod jobs;
 pub mod machine;
 pub mod model;
 pub mod offers;
+pub mod planted;
 pub mod policy;
 pub mod route;
 pub mod scene;
 pub mod score;
+pub mod silence;
 pub mod travel;
 pub mod views;
+pub mod watch;
 
 pub use desk::Desk;
 pub use dispatcher::Dispatcher;
 pub use event::{Happened, RouteChanged, What};
 pub use http::{Described, Services, routes};
-pub use jobs::{finished, on_look, picked_up, ready_changed, release, request, withdraw};
+pub use jobs::{dropoff_moved, finished, on_look, picked_up, ready_changed, release, request, withdraw};
 pub use model::{Job, JobId, JobState, Offer, OfferId, OfferState, Refusal, Request};
 pub use offers::{on_deadline, on_unseen};
+pub use watch::{Watch, WatchConfig};
 
+use crate::city::couriers;
 use crate::engine::Wiring;
 
 /// Registers the module's own timers.
@@ -62,4 +69,6 @@ pub fn wire(wiring: &mut Wiring) {
     wiring.timer(jobs::TIMER_LOOK, jobs::on_look);
     wiring.timer(offers::TIMER_DEADLINE, offers::on_deadline);
     wiring.timer(offers::TIMER_UNSEEN, offers::on_unseen);
+    wiring.timer(silence::TIMER_GRACE, silence::on_grace_over);
+    wiring.timer(couriers::commands::TIMER_SHIFT_END, couriers::commands::on_shift_end);
 }

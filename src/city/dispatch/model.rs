@@ -83,6 +83,8 @@ pub enum RefusedBecause {
     Unseen,
     /// Gave the job back.
     Released,
+    /// Their device fell silent with it.
+    Silent,
 }
 
 /// Why a waiting job is not looked at now. The order is stored: append only.
@@ -229,6 +231,8 @@ pub enum WhyNot {
     EndsBefore,
     #[error("would hold more cash than the city allows")]
     Cash,
+    #[error("has not been heard of")]
+    Silent,
 }
 
 /// What became of a candidate. The order is stored: append only.

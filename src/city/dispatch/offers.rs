@@ -9,7 +9,7 @@ use super::model::{
     JOBS, Job, JobState, OFFERS, OFFERS_LIVE, Offer, OfferId, OfferState, Refusal, RefusedBecause, SubjectId, Verdict, WhyNot,
 };
 use super::policy::{Found, Plan, Rules, eligible};
-use super::scene;
+use super::{planted, scene};
 use crate::city::couriers::machine::{Answer, Command as Hands};
 use crate::city::couriers::{self, CourierId};
 use crate::engine::{Fault, FiredTimer, Question, Resource, Timer, Tx};
@@ -82,6 +82,9 @@ fn total(amounts: impl Iterator<Item = Money>) -> Option<Money> {
 /// What stands against asking them for all of these at once.
 fn why_not(tx: &Tx, jobs: &[Job], courier: CourierId, rules: &Rules) -> Option<WhyNot> {
     let Some(account) = couriers::get(tx, courier) else { return Some(WhyNot::NotActive) };
+    if couriers::silence(tx, courier).is_some() && !planted::is(planted::SILENT_ASKED) {
+        return Some(WhyNot::Silent);
+    }
     let mut presence = couriers::presence(tx, courier);
     for job in jobs {
         if let Some(why) = eligible::why_not(job, courier, &account, &presence, rules, tx.now()) {

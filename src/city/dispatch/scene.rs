@@ -8,11 +8,11 @@ use index::geo::Point;
 use storage::{Read, Timestamp, View};
 
 use super::explain::sight::{OTHERS_MAX, PEOPLE_MAX, Seen, Sight};
-use super::jobs;
-use super::model::{JOBS, JOBS_OPEN, Job, JobId, JobState};
+use super::model::{JOBS, JOBS_OPEN, Job, JobId, JobState, Outcome, WhyNot};
 use super::policy::{Person, Plan, Rules, Scene};
 use super::route::Task;
 use super::travel::Times;
+use super::{jobs, planted};
 use crate::city::cities::{self, CityId};
 use crate::city::couriers::{self, CourierId, Presence};
 use crate::city::tracking::Tracking;
@@ -78,7 +78,9 @@ impl LiveScene {
         let Rules { offer_s, cash_limit, reach_m } = self.city(city).0;
         let speed_mps = cities::get(&*self.view, city)?.speed_mps;
         let seen = self.seen.borrow();
-        let people = plan.candidates.iter().take(PEOPLE_MAX).filter_map(|candidate| seen.get(&candidate.courier)?.as_ref()).map(Seen::from);
+        // Whoever was silent could not be asked then, and their rows do not show it.
+        let heard = plan.candidates.iter().take(PEOPLE_MAX).filter(|candidate| candidate.outcome != Outcome::Excluded(WhyNot::Silent));
+        let people = heard.filter_map(|candidate| seen.get(&candidate.courier)?.as_ref()).map(Seen::from);
         let others = self.waiting.borrow();
         let others = others.iter().filter(|(id, job)| !plan.jobs.contains(id) && job.request.city == city).take(OTHERS_MAX).cloned();
         let jobs = jobs.iter().cloned().chain(others).collect();
@@ -119,6 +121,10 @@ impl Scene for LiveScene {
                 self.seen.borrow_mut().entry(id).or_insert_with(look).clone()
             })
             .collect()
+    }
+
+    fn is_silent(&self, person: CourierId) -> bool {
+        couriers::silence(&*self.view, person).is_some() && !planted::is(planted::SILENT_ASKED)
     }
 
     fn waiting(&self, city: CityId) -> Vec<(JobId, Job)> {

@@ -9,7 +9,7 @@ use super::model::{DECISIONS, DECISIONS_BY_SUBJECT, Decision, DecisionId, OFFERS
 use super::route::{self, Route, Start};
 use super::scene;
 use crate::city::couriers::{self, Availability, Courier, CourierId, Presence};
-use crate::city::tracking::Tracking;
+use crate::city::tracking::{Doubt, Tracking};
 
 /// What a courier is being asked at `now`.
 #[must_use]
@@ -63,6 +63,9 @@ pub struct Near {
     pub distance_m: u32,
     pub availability: Availability,
     pub load: u32,
+    /// When they were last heard of, if they are silent.
+    pub silent_since: Option<Timestamp>,
+    pub doubt: Option<Doubt>,
 }
 
 /// No nearby search goes farther.
@@ -84,6 +87,8 @@ pub fn nearby(view: &View, tracking: &Tracking, point: Point, limit: usize, want
                 distance_m: seen.distance_m.round() as u32,
                 availability: presence.availability,
                 load: presence.load(),
+                silent_since: couriers::silence(view, courier).map(|silence| silence.heard_at()),
+                doubt: tracking.doubt(courier),
             }
         })
         .collect()

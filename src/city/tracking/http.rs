@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::check::Ping;
+use super::intake::{Accepted, Received};
 use super::live::Tracking;
 use crate::city::couriers;
 use crate::edge::{Command, P, Problem};
@@ -34,6 +35,9 @@ pub struct PingBody {
     pub speed_mps: Option<f64>,
     #[serde(default)]
     pub heading: Option<f64>,
+    /// The device's own count of its fixes: tells a repeat from a clock that was set back.
+    #[serde(default)]
+    pub seq: Option<u64>,
 }
 
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -46,6 +50,22 @@ pub struct PingsBody {
 pub struct AcceptedView {
     pub accepted: u32,
     pub rejected: u32,
+    /// Of the rejected: sent late, kept in the track of what the courier carries. Absent if none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub late: u32,
+    /// Of the rejected: too far to be believed yet; if others confirm it, the courier is there. Absent if none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub doubted: u32,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+impl From<Accepted> for AcceptedView {
+    fn from(Accepted { accepted, rejected, late, doubted }: Accepted) -> Self {
+        Self { accepted, rejected, late, doubted }
+    }
 }
 
 /// The batch as the domain knows it.
@@ -65,7 +85,7 @@ fn parse(n: usize, ping: &PingBody) -> Result<Ping, Problem> {
         .at
         .parse()
         .map_err(|error: storage::clock::NotATime| Problem::invalid(format!("/pings/{n}/at"), "not_a_time", error.to_string()))?;
-    Ok(Ping { point, at, accuracy_m: ping.accuracy_m, speed_mps: ping.speed_mps, heading_deg: ping.heading })
+    Ok(Ping { point, at, accuracy_m: ping.accuracy_m, speed_mps: ping.speed_mps, heading_deg: ping.heading, seq: ping.seq })
 }
 
 /// Takes the caller's pings. Positions are not written to the log, so an Idempotency-Key has nothing to keep: a repeated batch is out of order.
@@ -76,8 +96,8 @@ async fn ping(State(tracking): State<Arc<Tracking>>, command: Command<PingsBody>
     let view = engine.view();
     let (courier, account) = couriers::commands::of_caller(&*view, &caller)?;
     engine.authorize(&view, &caller, &couriers::commands::question("couriers.ping", courier, &account))?;
-    let counted = tracking.accept_pings(&*view, courier, &pings, engine.now());
-    Ok((StatusCode::ACCEPTED, Json(AcceptedView { accepted: counted.accepted, rejected: counted.rejected })))
+    let counted = tracking.accept_pings(&*view, courier, account.vehicle, &pings, Received::now(engine.clock()));
+    Ok((StatusCode::ACCEPTED, Json(counted.into())))
 }
 
 /// The routes of tracking.

@@ -9,9 +9,11 @@ use index::geo::{Fix, Point, Positions, Seen, Slot};
 use storage::{Read, Timestamp};
 use tokio::sync::broadcast;
 
-use super::check::{Ping, check};
-use super::track::{TrackPoint, Trails};
-use crate::city::couriers::model::PRESENCES;
+use super::doubt::Doubt;
+use super::intake::Alarm;
+use super::signs::{Heard, Signs};
+use super::track::Trails;
+use crate::city::couriers::model::{PRESENCES, SILENCES};
 use crate::city::couriers::{Availability, CourierId, Presence};
 use crate::city::place::Place;
 use crate::city::travel::{Times, Travel};
@@ -26,7 +28,7 @@ const FEED_LEN: usize = 4_096;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Live {
     pub point: Point,
-    /// Device time.
+    /// Device time, never after its receipt.
     pub at: Timestamp,
     pub heading_deg: Option<u16>,
     pub speed_mps: Option<f32>,
@@ -47,18 +49,15 @@ pub struct Moved {
     pub live: Live,
 }
 
-/// What became of a batch of pings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Accepted {
-    pub accepted: u32,
-    pub rejected: u32,
-}
-
 /// The couriers' positions and those who follow them. One per appliance, shared by an `Arc`.
 pub struct Tracking {
-    positions: Positions,
-    feed: broadcast::Sender<Moved>,
+    pub(super) positions: Positions,
+    pub(super) feed: broadcast::Sender<Moved>,
     trails: Mutex<Trails>,
+    pub(super) signs: Signs,
+    /// Of couriers who have jumped; the others' pings do not come here.
+    doubts: Mutex<BTreeMap<CourierId, Doubt>>,
+    pub(super) alarms: Mutex<BTreeMap<CourierId, Alarm>>,
     /// Somebody was put on or off the map since the last picture: the next search that must know them takes a new one.
     outdated: AtomicBool,
     travel: OnceLock<Travel>,
@@ -70,6 +69,9 @@ impl Default for Tracking {
             positions: Positions::new(),
             feed: broadcast::channel(FEED_LEN).0,
             trails: Mutex::default(),
+            signs: Signs::default(),
+            doubts: Mutex::default(),
+            alarms: Mutex::default(),
             outdated: AtomicBool::new(false),
             travel: OnceLock::new(),
         }
@@ -89,14 +91,74 @@ impl Tracking {
         self.travel.get_or_init(Travel::default).in_city(speed_mps)
     }
 
-    /// Fills the slots from the presence rows: what is known after a start, before the first pings.
-    pub fn restore(&self, read: &(impl Read + ?Sized)) {
-        for (courier, presence) in PRESENCES.scan(read) {
-            if let Some(position) = presence.position.filter(|_| presence.availability != Availability::Offline) {
+    /// Fills the slots from the presence rows: what is known after a start, before the first pings. Devices have until `listen_from_ms` (of the steady
+    /// clock) to come back before their silence counts.
+    pub fn restore(&self, read: &(impl Read + ?Sized), listen_from_ms: u64) {
+        for (courier, presence) in PRESENCES.scan(read).filter(|(_, presence)| presence.availability != Availability::Offline) {
+            if let Some(position) = presence.position {
                 self.place(courier, position, presence.changed_at);
+            }
+            let Some(slot) = self.slot(courier) else { continue };
+            if SILENCES.has(read, &courier) {
+                self.signs.mute(slot, courier);
+            } else {
+                self.signs.heard(slot, courier, listen_from_ms);
             }
         }
         self.positions.refresh();
+    }
+
+    /// A sign of life that is no position: the courier's device asked for something.
+    pub fn heard(&self, courier: CourierId, monotonic_ms: u64) {
+        if let Some(slot) = self.slot(courier) {
+            self.signs.heard(slot, courier, monotonic_ms);
+        }
+    }
+
+    /// Everybody whose device is listened for.
+    pub fn watched(&self) -> impl Iterator<Item = Heard> + '_ {
+        self.signs.watched()
+    }
+
+    /// When a device was heard of last, if it is listened for.
+    #[must_use]
+    pub fn last_heard_ms(&self, courier: CourierId) -> Option<u64> {
+        self.signs.last(self.positions.lookup(courier.as_u128())?)
+    }
+
+    /// The courier is marked as silent from `Some` time on, or is back.
+    pub fn mark_silent(&self, courier: CourierId, at_ms: Option<u64>) {
+        let Some(slot) = self.positions.lookup(courier.as_u128()) else { return };
+        match at_ms {
+            Some(at_ms) => self.signs.mark(slot, at_ms),
+            None => self.signs.unmark(slot),
+        }
+    }
+
+    /// Nobody waits for a sign of this device any more, until the next one.
+    pub fn stop_listening(&self, courier: CourierId) {
+        if let Some(slot) = self.positions.lookup(courier.as_u128()) {
+            self.signs.forget(slot);
+        }
+    }
+
+    /// What is held against a courier's positions, if anything is.
+    #[must_use]
+    pub fn doubt(&self, courier: CourierId) -> Option<Doubt> {
+        let slot = self.positions.lookup(courier.as_u128())?;
+        if !self.signs.of(slot).is_doubted() {
+            return None;
+        }
+        self.doubts().get(&courier).copied()
+    }
+
+    /// What operators have to be told; each once.
+    pub fn take_alarms(&self) -> BTreeMap<CourierId, Alarm> {
+        std::mem::take(&mut *self.alarms.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn doubts(&self) -> MutexGuard<'_, BTreeMap<CourierId, Doubt>> {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where the courier is, if known.
@@ -112,7 +174,7 @@ impl Tracking {
         self.feed.subscribe()
     }
 
-    fn slot(&self, courier: CourierId) -> Option<Slot> {
+    pub(super) fn slot(&self, courier: CourierId) -> Option<Slot> {
         let known = self.positions.lookup(courier.as_u128());
         // More couriers than slots: the rest work on, but are not found by place.
         known.or_else(|| {
@@ -146,42 +208,11 @@ impl Tracking {
     pub fn gone(&self, courier: CourierId) {
         if let Some(slot) = self.positions.lookup(courier.as_u128()) {
             self.positions.forget(slot);
+            self.signs.forget(slot);
+            self.signs.of(slot).doubt(false);
+            self.doubts().remove(&courier);
             self.outdated.store(true, Ordering::Release);
         }
-    }
-
-    /// Takes a courier's pings, in the order given: the believed ones move the courier, the others are counted.
-    pub fn accept_pings(&self, read: &(impl Read + ?Sized), courier: CourierId, pings: &[Ping], now: Timestamp) -> Accepted {
-        let mut counted = Accepted::default();
-        let presence = PRESENCES.get(read, &courier).unwrap_or_default();
-        let working = presence.availability != Availability::Offline;
-        let Some(slot) = self.slot(courier).filter(|_| working) else {
-            counted.rejected = pings.len() as u32;
-            metrics::counter!("medina_pings_rejected_total", "why" => "offline").increment(u64::from(counted.rejected));
-            return counted;
-        };
-        let mut last = self.positions.last(slot);
-        let mut trail = Vec::new();
-        for ping in pings {
-            match check(last.as_ref(), ping, now) {
-                Ok(fix) if self.positions.ping(slot, &fix) == index::geo::Ping::Taken => {
-                    counted.accepted += 1;
-                    trail.push(TrackPoint { at: ping.at, place: fix.point.into() });
-                    last = Some(fix);
-                }
-                // Another connection of the same courier was faster.
-                Ok(_) => reject(&mut counted, "out_of_order"),
-                Err(why) => reject(&mut counted, why.label()),
-            }
-        }
-        metrics::counter!("medina_pings_accepted_total").increment(u64::from(counted.accepted));
-        if let (Some(fix), false) = (last, presence.carries.is_empty() || trail.is_empty()) {
-            let subjects: Vec<u128> = presence.carries.iter().map(|carried| carried.subject).collect();
-            self.trails().extend(courier, &subjects, &trail);
-            // Nobody watches: nobody to tell.
-            let _ = self.feed.send(Moved { courier, subjects, live: fix.into() });
-        }
-        counted
     }
 
     /// The `k` nearest to `point` within `radius_m`, nearest first.
@@ -238,9 +269,4 @@ impl Tracking {
             }
         }
     }
-}
-
-fn reject(counted: &mut Accepted, why: &'static str) {
-    counted.rejected += 1;
-    metrics::counter!("medina_pings_rejected_total", "why" => why).increment(1);
 }

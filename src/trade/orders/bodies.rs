@@ -11,8 +11,10 @@ use super::ride::{Milestone, Report};
 use crate::city::catalog::ItemId;
 use crate::city::field::{self, Invalid};
 use crate::city::media::MediaId;
+use crate::edge::P;
 use crate::money::Money;
 use crate::money::payments::Method;
+use crate::trade::address::Address;
 use crate::trade::failure::Failure;
 use crate::trade::quotes::model::QuoteId;
 
@@ -43,6 +45,23 @@ pub struct RejectBody {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub items: Vec<ItemId>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DelayBody {
+    /// 1 to 120, on top of the promised time, or of now if that has passed.
+    pub minutes: u32,
+}
+
+/// Another door.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoveBody {
+    pub dropoff: P,
+    /// If left out, the words stay as they are.
+    #[serde(default)]
+    pub address: Option<Address>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

@@ -4,8 +4,9 @@
 //! | --- | --- |
 //! | OrderCreated, to be paid | the unpaid timer |
 //! | confirmed | the unaccepted and the unseen timer |
-//! | OrderAcceptedByRestaurant | dispatch is asked; captured where the city captures at acceptance |
-//! | OrderReadyForPickup | dispatch learns the time |
+//! | OrderAcceptedByRestaurant | dispatch is asked; the overdue timer; captured where the city captures at acceptance |
+//! | OrderReadyForPickup, OrderDelayed | dispatch learns the time |
+//! | DropoffMoved | dispatch learns the place |
 //! | OrderPickedUp | dispatch moves the order into the courier's bag |
 //! | OrderDelivered | dispatch frees the courier; cash is booked, anything else captured |
 //! | PaymentCaptured, delivered | settled |
@@ -13,7 +14,7 @@
 
 use super::model::{Actor, Command, Event, OrderId, Refusal, State};
 use super::record::{ORDERS, Order};
-use super::stream;
+use super::{overdue, stream};
 use crate::city::couriers::CourierId;
 use crate::city::{catalog, dispatch};
 use crate::engine::{Fault, Timer, Tx};
@@ -76,11 +77,27 @@ fn follow(tx: &mut Tx<'_, '_>, order: &Order, event: &Event) -> Result<(), Fault
             tx.settle_attention(ATTENTION_UNSEEN, &order.id.to_string());
             let job = job(tx, order)?;
             dispatch::request(tx, job).map_err(broken)?;
+            overdue::watch(tx, order);
             if order.created.terms.capture_at_acceptance && order.payment.cash_due.is_none() && !order.is_paid() {
                 capture(tx, order)?;
             }
         }
+        Event::OrderDelayed { ready_at } => {
+            overdue::promised_again(tx, order);
+            match dispatch::ready_changed(tx, subject, *ready_at) {
+                // A search that was given up begins anew when the food is there.
+                Ok(()) | Err(dispatch::Refusal::NotWhile(_)) => (),
+                Err(refusal) => return Err(broken(refusal)),
+            }
+        }
+        Event::DropoffMoved(to) => {
+            if order.accepted_at.is_some() {
+                let due_at = order.ready_at.map(|at| at.plus_s(i64::from(to.travel_s)));
+                dispatch::dropoff_moved(tx, subject, to.place, due_at).map_err(broken)?;
+            }
+        }
         Event::OrderReadyForPickup => {
+            tx.settle_attention(overdue::ATTENTION_KITCHEN, &order.id.to_string());
             // A search that was given up begins anew: the food is there now.
             if dispatch::ready_changed(tx, subject, tx.now()).is_err() {
                 let job = job(tx, order)?;
@@ -90,6 +107,7 @@ fn follow(tx: &mut Tx<'_, '_>, order: &Order, event: &Event) -> Result<(), Fault
         Event::OrderPickedUp { .. } => dispatch::picked_up(tx, subject, courier(order)?).map_err(broken)?,
         Event::OrderDelivered { cash_collected, .. } => {
             dispatch::finished(tx, subject).map_err(broken)?;
+            overdue::settle(tx, order.id);
             if cash_collected.is_some() {
                 let (intent, courier) = (intent(order)?, courier(order)?);
                 intents::collect_cash(tx, intent, courier.as_u128()).map_err(broken)?;
@@ -118,6 +136,7 @@ fn follow(tx: &mut Tx<'_, '_>, order: &Order, event: &Event) -> Result<(), Fault
             tx.settle_attention(ATTENTION_CAPTURE, &order.id.to_string());
             if order.accepted_at.is_some() {
                 dispatch::withdraw(tx, subject);
+                overdue::settle(tx, order.id);
             }
             if let Some(intent) = order.payment.intent {
                 intents::void_or_refund(tx, intent, reason).map_err(broken)?;

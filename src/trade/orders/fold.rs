@@ -74,6 +74,21 @@ fn apply(mut order: Order, event: &Event, at: Timestamp) -> Order {
             order.ready_at = Some(*ready_at);
             order.eta = Some(ready_at.plus_s(i64::from(order.created.travel_s)));
         }
+        Event::OrderDelayed { ready_at } => {
+            order.ready_at = Some(*ready_at);
+            // A courier who comes later than that keeps their own estimate.
+            let at_the_door = ready_at.plus_s(i64::from(order.created.travel_s));
+            order.eta = Some(order.eta.map_or(at_the_door, |eta| eta.max(at_the_door)));
+        }
+        Event::DropoffMoved(to) => {
+            let longer_s = i64::from(to.travel_s) - i64::from(order.created.travel_s);
+            order.eta = order.eta.map(|eta| eta.plus_s(longer_s).max(at));
+            order.created.dropoff = to.place;
+            order.created.travel_s = to.travel_s;
+            if let Some(address) = &to.address {
+                order.created.address = Some(address.clone());
+            }
+        }
         Event::OrderRejectedByRestaurant { reason, .. } => end(&mut order, State::Rejected, reason, at),
         Event::FoodPreparing => order.state = State::Preparing,
         Event::OrderReadyForPickup => {

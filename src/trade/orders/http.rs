@@ -12,20 +12,21 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::bodies::{AcceptBody, CancelBody, PlaceBody, RejectBody, ReleaseBody, StatusBody, promise, report};
+use super::bodies::{AcceptBody, CancelBody, DelayBody, MoveBody, PlaceBody, RejectBody, ReleaseBody, StatusBody, promise, report};
 use super::model::OrderId;
 use super::parts::resource;
 use super::record::{ORDERS, Order};
 use super::ride::Taken;
 use super::track::TrackView;
 use super::views::{OrderView, answer, is_seen_by};
-use super::{ending, http_list, kitchen, placing, ride, served};
-use crate::city::field;
+use super::{ending, http_list, kitchen, moving, placing, ride, served};
 use crate::city::tracking::Tracking;
+use crate::city::{couriers, field};
 use crate::edge::{Command, Ctx, Empty, Page, Path, Problem};
 use crate::engine::{Denied, Question, Verdict};
 use crate::money::Money;
 use crate::people::keyring::Keyring;
+use crate::trade::address::Address;
 use crate::trade::failure::Failure;
 
 /// What the routes need besides the engine.
@@ -136,10 +137,27 @@ async fn ready(Path(id): Path<OrderId>, command: Command<Empty>) -> Result<Respo
         .await
 }
 
+/// The food will be ready later than promised: the courier comes later, the customer hears of it.
+#[utoipa::path(post, path = "/v1/orders/{id}/delay", tag = "orders", params(("id" = String, Path)), request_body = DelayBody,
+    responses((status = 200, body = OrderView)))]
+async fn delay(Path(id): Path<OrderId>, command: Command<DelayBody>) -> Result<Response, Problem> {
+    command
+        .run("orders.delay", StatusCode::OK, move |tx, body| {
+            let order = kitchen::delay(tx, id, body.minutes)?;
+            Ok(answer(tx, &order))
+        })
+        .await
+}
+
 /// The courier says where the order is; support may too, with a reason.
 #[utoipa::path(post, path = "/v1/orders/{id}/status", tag = "orders", params(("id" = String, Path)), request_body = StatusBody,
     responses((status = 200, body = OrderView)))]
-async fn status(Path(id): Path<OrderId>, command: Command<StatusBody>) -> Result<Response, Problem> {
+async fn status(Path(id): Path<OrderId>, With(services): With<Services>, command: Command<StatusBody>) -> Result<Response, Problem> {
+    // Whoever reports is not silent.
+    let rider = command.caller.user_id().and_then(|user| couriers::of_user(&*command.engine.view(), user));
+    if let Some((courier, _)) = rider {
+        services.tracking.heard(courier, command.engine.clock().monotonic_ms());
+    }
     command
         .run_verdict("orders.status", StatusCode::OK, move |tx, body| {
             let taken = ride::report(tx, id, report(body)?)?;
@@ -190,6 +208,53 @@ async fn cancel(Path(id): Path<OrderId>, command: Command<CancelBody>) -> Result
         .await
 }
 
+/// What another door would mean for an order under way.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MoveView {
+    /// From the merchant.
+    distance_m: u32,
+    delivery_fee: Money,
+    /// What was paid for the delivery: a door that costs more is refused.
+    paid: Money,
+    costs_more: bool,
+    /// From the merchant to the door.
+    travel_minutes: u32,
+}
+
+/// Whether the pin can be moved there, and what the delivery would cost. Changes nothing.
+#[utoipa::path(post, path = "/v1/orders/{id}/dropoff/quote", tag = "orders", params(("id" = String, Path)), request_body = MoveBody,
+    responses((status = 200, body = MoveView)))]
+async fn quote_move(Path(id): Path<OrderId>, command: Command<MoveBody>) -> Result<Response, Problem> {
+    command
+        .run("orders.move.quote", StatusCode::OK, move |tx, body| {
+            let point = body.dropoff.check("/dropoff")?;
+            let moving::Move { distance_m, travel_s, fee, paid } = moving::quote(tx, id, point)?;
+            let currency = ORDERS.get(tx, &id).ok_or(Denied::NotFound)?.created.amounts.currency;
+            Ok(MoveView {
+                distance_m,
+                delivery_fee: Money::new(fee, currency),
+                paid: Money::new(paid, currency),
+                costs_more: fee > paid,
+                travel_minutes: travel_s.div_ceil(60),
+            })
+        })
+        .await
+}
+
+/// The customer moves the pin, as far as the fee that was paid goes and until the courier is nearly there.
+#[utoipa::path(post, path = "/v1/orders/{id}/dropoff", tag = "orders", params(("id" = String, Path)), request_body = MoveBody,
+    responses((status = 200, body = OrderView)))]
+async fn move_dropoff(Path(id): Path<OrderId>, With(services): With<Services>, command: Command<MoveBody>) -> Result<Response, Problem> {
+    command
+        .run("orders.move", StatusCode::OK, move |tx, body| {
+            let point = body.dropoff.check("/dropoff")?;
+            let address = body.address.map(Address::checked).transpose().map_err(Failure::from)?;
+            let order = moving::move_dropoff(tx, &services.tracking, id, point, address.as_ref())?;
+            Ok(answer(tx, &order))
+        })
+        .await
+}
+
 fn reason(text: &str) -> Result<String, Failure> {
     Ok(field::prose("/reason", text, REASON_CHARS_MAX)?)
 }
@@ -205,6 +270,9 @@ pub fn routes(services: Services) -> OpenApiRouter {
         .routes(routes!(reject))
         .routes(routes!(prepare))
         .routes(routes!(ready))
+        .routes(routes!(delay))
+        .routes(routes!(quote_move))
+        .routes(routes!(move_dropoff))
         .routes(routes!(status))
         .routes(routes!(release))
         .routes(routes!(cancel))

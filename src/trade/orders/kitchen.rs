@@ -73,6 +73,29 @@ pub fn prepare(tx: &mut Tx<'_, '_>, id: OrderId) -> Result<Order, Failure> {
     Ok(act(tx, id, actor, &Command::Prepare)?.0)
 }
 
+/// Minutes that one delay can add.
+pub const DELAY_MINUTES_MAX: u32 = 120;
+
+/// The kitchen needs so many minutes longer: from the promised time, or from now if that has passed. The courier is sent later, the customer told.
+///
+/// # Errors
+/// [`Failure::Invalid`] for none, or more than [`DELAY_MINUTES_MAX`], or more than [`PREP_MINUTES_MAX`] in all; [`Failure::Refused`] unless the order is
+/// ACCEPTED or PREPARING.
+pub fn delay(tx: &mut Tx<'_, '_>, id: OrderId, minutes: u32) -> Result<Order, Failure> {
+    if !(1..=DELAY_MINUTES_MAX).contains(&minutes) {
+        return Err(Failure::out_of_range("/minutes", "1 to 120 minutes"));
+    }
+    let now = tx.now();
+    let order = permitted(tx, "orders.delay", id)?;
+    let actor = actor(tx, &order, STAFF);
+    let ready_at = order.ready_at.unwrap_or(now).max(now).plus_s(i64::from(minutes) * 60);
+    let latest = order.accepted_at.unwrap_or(now).plus_s(i64::from(PREP_MINUTES_MAX) * 60);
+    if ready_at > latest {
+        return Err(Failure::out_of_range("/minutes", "within a day from acceptance"));
+    }
+    Ok(act(tx, id, actor, &Command::Delay { ready_at })?.0)
+}
+
 /// The food can be picked up.
 ///
 /// # Errors

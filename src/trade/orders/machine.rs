@@ -30,8 +30,15 @@ pub fn decide(order: Option<&Order>, command: &Command, now: Timestamp) -> Resul
         | Command::RefundSettled { .. }
         | Command::RefundFailed { .. }
         | Command::GiveUpUnpaid => money(order, command),
-        Command::GiveUpUnaccepted | Command::See | Command::Accept { .. } | Command::Reject { .. } | Command::Prepare | Command::Ready => {
-            merchant(order, command, now)
+        Command::GiveUpUnaccepted
+        | Command::See
+        | Command::Accept { .. }
+        | Command::Reject { .. }
+        | Command::Prepare
+        | Command::Ready
+        | Command::Delay { .. } => merchant(order, command, now),
+        Command::MoveDropoff { to, courier_is_near } => {
+            movable(order.state, *courier_is_near).map(|()| vec![Event::DropoffMoved(to.clone())])
         }
         Command::Assign { .. }
         | Command::Unassign { .. }
@@ -150,6 +157,12 @@ fn merchant(order: &Order, command: &Command, now: Timestamp) -> Result<Vec<Even
         Command::Prepare => illegal(order.state, State::Preparing),
         Command::Ready if matches!(order.state, State::Accepted | State::Preparing) => Ok(to_ready(order)),
         Command::Ready => illegal(order.state, State::ReadyForPickup),
+        Command::Delay { ready_at } if *ready_at <= now => Err(Refusal::ReadyInThePast),
+        &Command::Delay { ready_at } if matches!(order.state, State::Accepted | State::Preparing) => {
+            Ok(vec![Event::OrderDelayed { ready_at }])
+        }
+        // Whatever comes after it, the food is there.
+        Command::Delay { .. } => illegal(order.state, State::Preparing),
         other => unreachable!("decide gives merchants only their own commands, not {other:?}"),
     }
 }
@@ -277,6 +290,30 @@ fn show(proof: &Proof, code: Digits, lock: Lock, photo_is_proof: bool, now: Time
         (Proof::Photo(_) | Proof::Code(_), Some(until)) if now < until => Err(Refusal::Locked { until }),
         (Proof::Photo(photo), _) => Ok(Shown::Good(Delivered::Photo(photo.clone()))),
         (Proof::Code(given), _) => Ok(if *given == code { Shown::Good(Delivered::Code) } else { Shown::Wrong }),
+    }
+}
+
+/// Whether an order in `state` can go to another door.
+///
+/// # Errors
+/// [`Refusal::DropoffFixed`].
+fn movable(state: State, courier_is_near: bool) -> Result<(), Refusal> {
+    let fixed = |message| Err(Refusal::DropoffFixed { message });
+    match state {
+        State::PickedUp | State::EnRouteToCustomer if courier_is_near => fixed("the courier is nearly at the door"),
+        State::Created
+        | State::PendingPayment
+        | State::Confirmed
+        | State::Accepted
+        | State::Preparing
+        | State::ReadyForPickup
+        | State::Assigned
+        | State::EnRouteToRestaurant
+        | State::AtRestaurant
+        | State::PickedUp
+        | State::EnRouteToCustomer => Ok(()),
+        State::AtCustomer => fixed("the courier is at the door"),
+        State::Delivered | State::Settled | State::Rejected | State::Cancelled => fixed("the order has ended"),
     }
 }
 

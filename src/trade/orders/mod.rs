@@ -12,7 +12,7 @@
 //! the leg's events are recorded and the state catches up.
 //!
 //! Reading order: [`model`] and [`state`] (words), [`record`] (rows), [`machine`] (what happens), [`fold`] (what it leaves), [`stream`] (recording, and the audit),
-//! [`placing`], [`kitchen`], [`ride`], [`ending`] (commands by who asks), [`follow`] (payments, dispatch, timers), [`views`] and [`list`] (reads),
+//! [`placing`], [`kitchen`], [`ride`], [`moving`], [`ending`] (commands by who asks), [`follow`] and [`overdue`] (payments, dispatch, timers), [`views`] and [`list`] (reads),
 //! [`bodies`], [`http`], [`http_list`] (the wire).
 
 pub mod bodies;
@@ -26,7 +26,9 @@ pub mod kitchen;
 pub mod list;
 pub mod machine;
 pub mod model;
+pub mod moving;
 pub mod number;
+pub mod overdue;
 pub mod parts;
 pub mod placing;
 pub mod record;
@@ -39,4 +41,5 @@ pub mod views;
 
 pub use follow::{on_dispatch, on_payment, on_unaccepted, on_unpaid, on_unseen};
 pub use model::{OrderId, State};
+pub use overdue::on_overdue;
 pub use stream::{Confirmed, EtaChanged, Happened, LegChanged, Mismatch, audit};

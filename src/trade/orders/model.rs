@@ -129,6 +129,17 @@ pub struct Created {
     pub terms: Terms,
 }
 
+/// Another door.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Dropoff {
+    pub place: Place,
+    /// A JSON `Address`, sealed with the customer's key; none: the words stay.
+    pub address: Option<Sealed>,
+    /// From the merchant to this door.
+    pub travel_s: u32,
+    pub distance_m: u32,
+}
+
 /// What happened. The first group is served under these names; the notes at the end are the order's own memory.
 ///
 /// The order of the variants and fields is the stored layout.
@@ -235,6 +246,12 @@ pub enum Event {
         refund: RefundId,
         amount: i64,
     },
+    /// The kitchen needs longer.
+    OrderDelayed {
+        ready_at: Timestamp,
+    },
+    /// The customer wants it brought to another door.
+    DropoffMoved(Box<Dropoff>),
 }
 
 impl Event {
@@ -265,6 +282,8 @@ impl Event {
             Self::OrderCancelled { .. } => "OrderCancelled",
             Self::RefundInitiated { .. } => "RefundInitiated",
             Self::RefundSettled { .. } => "RefundSettled",
+            Self::OrderDelayed { .. } => "OrderDelayed",
+            Self::DropoffMoved(_) => "DropoffMoved",
             Self::LegStarted { .. }
             | Self::LegMoved { .. }
             | Self::LegEnded { .. }
@@ -337,6 +356,14 @@ pub enum Command {
     },
     Prepare,
     Ready,
+    /// Ready later than promised.
+    Delay {
+        ready_at: Timestamp,
+    },
+    MoveDropoff {
+        to: Box<Dropoff>,
+        courier_is_near: bool,
+    },
     /// With dispatch's estimate of the arrival at the door.
     Assign {
         courier: CourierId,
@@ -395,4 +422,8 @@ pub enum Refusal {
     OtherIntent,
     #[error("the order has another courier")]
     OtherCourier,
+    #[error("{message}")]
+    DropoffFixed { message: &'static str },
+    #[error("bringing it there costs {fee}, and {paid} was paid")]
+    CostsMore { fee: i64, paid: i64 },
 }

@@ -71,6 +71,8 @@ pub fn data(event: &Event, currency: Currency) -> Value {
         Event::RefundInitiated { refund, amount } | Event::RefundSettled { refund, amount } => {
             json!({ "refund_id": refund, "amount": money(*amount) })
         }
+        Event::OrderDelayed { ready_at } => json!({ "ready_at": ready_at.to_string() }),
+        Event::DropoffMoved(to) => json!({ "distance_m": to.distance_m }),
         Event::LegStarted { .. }
         | Event::LegMoved { .. }
         | Event::LegEnded { .. }

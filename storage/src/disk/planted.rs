@@ -23,10 +23,12 @@ pub enum Bug {
     IdempotencyApart,
     /// A follower applies a batch twice.
     BatchTwice,
+    /// One of the code above the storage, by its own name for it.
+    Above(&'static str),
 }
 
 impl Bug {
-    /// Every one.
+    /// Every one of the storage and the engine.
     pub const ALL: [Self; 8] = [
         Self::FsyncDropped,
         Self::AckBeforeSync,

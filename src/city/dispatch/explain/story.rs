@@ -148,9 +148,13 @@ pub fn why_so_late(known: &Known) -> Vec<String> {
         let looks = if nobody.len() == 1 { "1 look".to_owned() } else { format!("{} looks", nobody.len()) };
         said.push(format!("{looks} found nobody, from {} to {}; the last{}.", first.at, last.at, reasons(&last.candidates)));
     }
-    for refused in known.job.refused.iter().filter(|refused| refused.why == RefusedBecause::Released) {
-        said.push(format!("{} gave it back at {}.", refused.courier, refused.at));
-    }
+    said.extend(known.job.refused.iter().filter_map(|refused| match refused.why {
+        RefusedBecause::Released => Some(format!("{} gave it back at {}.", refused.courier, refused.at)),
+        RefusedBecause::Silent => {
+            Some(format!("{} had it and was not heard of any more; it was taken from them at {}.", refused.courier, refused.at))
+        }
+        RefusedBecause::Declined | RefusedBecause::Lapsed | RefusedBecause::Unseen => None,
+    }));
     let taken = known.offers.iter().rev().find(|offer| offer.state == OfferState::Accepted);
     if let (Some(due_at), Some(taken)) = (request.due_at, taken) {
         let side = if taken.eta > due_at { "after" } else { "before" };

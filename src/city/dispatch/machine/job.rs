@@ -4,6 +4,7 @@ use storage::Timestamp;
 
 use crate::city::couriers::CourierId;
 use crate::city::dispatch::model::{Job, JobState, OfferId, Pause, Refusal, Refused, RefusedBecause, Request};
+use crate::city::place::Place;
 
 /// What is asked of a job.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,8 +36,15 @@ pub enum Command {
     PickUp {
         courier: CourierId,
     },
+    /// It goes to another door.
+    Dropoff {
+        dropoff: Place,
+        due_at: Option<Timestamp>,
+    },
+    /// The courier gives it back, or it is taken from them.
     Release {
         courier: CourierId,
+        why: RefusedBecause,
     },
     Finish,
     GiveUp,
@@ -95,11 +103,18 @@ pub fn apply(job: Option<&Job>, command: &Command, now: Timestamp) -> Result<Job
         (&Command::PickUp { courier }, S::Assigned { courier: theirs, .. }) if courier == theirs => {
             next.state = S::Assigned { courier, picked_up: true }
         }
-        (&Command::Release { courier }, S::Assigned { courier: theirs, .. }) if courier == theirs => {
+        (&Command::Dropoff { dropoff, due_at }, S::Waiting { .. } | S::Offered { .. } | S::Assigned { .. } | S::Unassignable) => {
+            next.request.dropoff = dropoff;
+            next.request.due_at = due_at;
+        }
+        (&Command::Release { courier, .. }, S::Assigned { courier: theirs, picked_up: true }) if courier == theirs => {
+            return Err(Refusal::NotWhile("picked up"));
+        }
+        (&Command::Release { courier, why }, S::Assigned { courier: theirs, .. }) if courier == theirs => {
             next.state = DUE;
             // However late it is: a new search has its own hour.
             next.searching_since = now;
-            remember(&mut next, courier, Some(RefusedBecause::Released), now);
+            remember(&mut next, courier, Some(why), now);
         }
         (Command::PickUp { .. } | Command::Release { .. }, S::Assigned { .. }) => return Err(Refusal::NotTheirs),
         (Command::Finish, S::Assigned { courier, .. }) => next.state = S::Done { courier },
@@ -108,6 +123,7 @@ pub fn apply(job: Option<&Job>, command: &Command, now: Timestamp) -> Result<Job
         (
             Command::Request(_)
             | Command::ReadyAt(_)
+            | Command::Dropoff { .. }
             | Command::Pause { .. }
             | Command::Look
             | Command::Offer { .. }
@@ -133,7 +149,7 @@ fn remember(job: &mut Job, courier: CourierId, why: Option<RefusedBecause>, now:
     if !job.refused.iter().any(|refused| refused.courier == courier) {
         job.refused.push(Refused { courier, why, at: now });
     }
-    if why != RefusedBecause::Unseen {
+    if !matches!(why, RefusedBecause::Unseen | RefusedBecause::Silent) {
         job.round = job.round.saturating_add(1);
     }
 }

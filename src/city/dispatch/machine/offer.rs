@@ -3,6 +3,7 @@
 use storage::Timestamp;
 
 use crate::city::dispatch::model::{OfferState, Refusal};
+use crate::city::dispatch::planted;
 
 /// What is asked of an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub struct Facts {
 pub fn apply(offer: Facts, command: Command, now: Timestamp) -> Result<OfferState, Refusal> {
     let over = now >= offer.expires_at;
     match (command, offer.state) {
-        (Command::Accept, OfferState::Made) if over => Err(Refusal::Expired),
+        (Command::Accept, OfferState::Made) if over && !planted::is(planted::ACCEPTED_LATE) => Err(Refusal::Expired),
         (Command::Accept, OfferState::Made) => Ok(OfferState::Accepted),
         (Command::Decline, OfferState::Made) if over => Err(Refusal::Expired),
         (Command::Decline, OfferState::Made) => Ok(OfferState::Declined),

@@ -184,7 +184,7 @@ impl City {
             }
             Move::Release(n) => {
                 let by = self.holder(n % JOBS)?;
-                self.job(n % JOBS, &job::Command::Release { courier: courier(by) })?;
+                self.job(n % JOBS, &job::Command::Release { courier: courier(by), why: RefusedBecause::Released })?;
                 self.hand(by, &hands::Command::PutDown { subject: (n % JOBS) as u128, delivered: false })
             }
             Move::Finish(n) => {

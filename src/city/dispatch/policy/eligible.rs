@@ -4,6 +4,7 @@ use storage::Timestamp;
 
 use super::Rules;
 use crate::city::cities::CityId;
+use crate::city::couriers::machine::has_room;
 use crate::city::couriers::{Availability, Carried, Courier, CourierId, Presence, Status};
 use crate::city::dispatch::model::{Job, RefusedBecause, WhyNot};
 
@@ -52,7 +53,7 @@ fn hands(job: &Job, account: &Courier, presence: &Presence, rules: &Rules) -> Op
     if presence.carries.iter().any(|carried| carried.picked_up || carried.merchant != request.merchant) {
         return Some(WhyNot::Busy);
     }
-    if presence.load().saturating_add(request.size) > account.capacity {
+    if !has_room(presence, account.capacity, request.size) {
         return Some(WhyNot::Full);
     }
     // Cash of what is under way. What was handed in or is still held from before is the wallet's business.
@@ -83,5 +84,6 @@ fn remembered(why: RefusedBecause, since_ms: i64) -> Option<WhyNot> {
         RefusedBecause::Lapsed => within(SILENCE_REMEMBERED_S).then_some(WhyNot::Lapsed),
         RefusedBecause::Unseen => within(SILENCE_REMEMBERED_S).then_some(WhyNot::Unseen),
         RefusedBecause::Released => Some(WhyNot::Released),
+        RefusedBecause::Silent => within(SILENCE_REMEMBERED_S).then_some(WhyNot::Silent),
     }
 }

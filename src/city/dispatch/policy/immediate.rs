@@ -141,6 +141,7 @@ pub(super) fn weigh(scene: &dyn Scene, job: &Job, person: &Person, rules: &Rules
         silent_s: seconds(now.ms_since(person.heard_at)),
     };
     let why = why_not(job, person.id, &person.account, &person.presence, rules, now)
+        .or_else(|| scene.is_silent(person.id).then_some(WhyNot::Silent))
         .or_else(|| spoken_for.contains(&person.id).then_some(WhyNot::SpokenFor))
         .or_else(|| person.presence.until.is_some_and(|until| can_leave_at > until).then_some(WhyNot::EndsBefore))
         .or_else(|| (features.detour_s > DETOUR_S_MAX).then_some(WhyNot::Detour));

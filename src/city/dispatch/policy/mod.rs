@@ -54,6 +54,11 @@ pub trait Scene {
         Vec::new()
     }
 
+    /// Whether somebody on the map has not been heard of for so long that asking them would only lose time.
+    fn is_silent(&self, _person: CourierId) -> bool {
+        false
+    }
+
     /// How often plans are made, and how long before a departure a courier is asked.
     fn pace(&self) -> Pace {
         Pace { round_s: 10, ahead_s: MARGIN_S }

@@ -145,6 +145,7 @@ fn gather(scene: &dyn Scene, city: CityId, counters: &[Point], rules: &Rules) ->
     let (mut people, mut away) = (Vec::new(), Vec::new());
     for person in near.into_values() {
         let why = off_duty(city, &person.account, &person.presence, scene.now());
+        let why = why.or_else(|| scene.is_silent(person.id).then_some(WhyNot::Silent));
         match why.or_else(|| person.presence.asked.is_some().then_some(WhyNot::Asked)) {
             Some(why) => away.push((person, why)),
             None => people.push(person),
