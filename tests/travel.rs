@@ -65,6 +65,7 @@ async fn answer(
         ));
     }
     let query = query.unwrap();
+    assert!(north.len() <= 100, "a server refuses more");
     let query: HashMap<&str, &str> = query.split('&').filter_map(|part| part.split_once('=')).collect();
     let chosen = |key: &str| query[key].split(';').map(|n| north[n.parse::<usize>().unwrap()]).collect::<Vec<i64>>();
     let (from, to) = (chosen("sources"), chosen("destinations"));
@@ -152,6 +153,49 @@ fn a_failing_server_is_left_alone_and_comes_back() {
 }
 
 #[test]
+fn a_server_that_is_back_is_found_without_anybody_waiting() {
+    let (url, mood) = server();
+    mood.is.store(1, Ordering::SeqCst);
+    let osrm = Osrm::resting(&url, PATIENT, Duration::ZERO).unwrap();
+    for _ in 0..3 {
+        assert!(matches!(osrm.table("bike", &[point(0)], &[point(1)]), Err(OsrmError::Silent(_))));
+    }
+    // It does not say a word now: who waited for the question that tries would wait for twenty seconds.
+    mood.is.store(2, Ordering::SeqCst);
+    assert_eq!(osrm.table("bike", &[point(0)], &[point(1)]), Err(OsrmError::Open));
+    assert_eq!(osrm.table("bike", &[point(0)], &[point(1)]), Err(OsrmError::Open));
+
+    mood.is.store(1, Ordering::SeqCst);
+    let osrm = Osrm::resting(&url, PATIENT, Duration::ZERO).unwrap();
+    for _ in 0..3 {
+        assert!(matches!(osrm.table("bike", &[point(0)], &[point(1)]), Err(OsrmError::Silent(_))));
+    }
+    mood.is.store(0, Ordering::SeqCst);
+    while osrm.table("bike", &[point(0)], &[point(1)]).is_err() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_large_table_is_asked_for_in_parts() {
+    let (url, mood) = server();
+    let osrm = Osrm::start(&url, PATIENT).unwrap();
+    let seconds = |a: usize, b: usize| f64::from(a.abs_diff(b) as u32 * 10 + u32::from(b < a));
+    for (rows, columns, questions) in [(40, 60, 1), (90, 80, 4), (7, 200, 3), (200, 7, 3), (0, 9, 0)] {
+        let before = mood.asked.load(Ordering::SeqCst);
+        let places = |count: usize| (0..count).map(|n| point(n as u32 % 90)).collect::<Vec<_>>();
+        let table = osrm.table("driving", &places(rows), &places(columns)).unwrap();
+        assert_eq!(mood.asked.load(Ordering::SeqCst) - before, questions, "{rows} by {columns}");
+        assert_eq!(table.len(), rows);
+        for (a, row) in table.iter().enumerate() {
+            let found: Vec<Option<f64>> = row.iter().map(|leg| leg.map(|(seconds, _)| seconds)).collect();
+            let expected: Vec<Option<f64>> = (0..columns).map(|b| Some(seconds(a % 90, b % 90))).collect();
+            assert_eq!(found, expected, "row {a} of {rows} by {columns}");
+        }
+    }
+}
+
+#[test]
 fn silence_ends_at_the_time_limit() {
     let (url, mood) = server();
     mood.is.store(2, Ordering::SeqCst);
@@ -171,7 +215,7 @@ fn a_stored_map_answers_and_the_straight_line_beyond_it() {
     let street = |from, to, seconds: u32| Street { from, to, cost: Cost::new(seconds * 10, seconds * 50) };
     let mut streets: Vec<Street> = (0..4).map(|n| street(n, n + 1, 30)).collect();
     streets.extend([street(4, 5, 200), street(5, 0, 200)]);
-    let network = Network { points: (0..6).map(place).collect(), streets };
+    let network = Network { points: (0..6).map(place).collect(), streets, ..Network::default() };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("roads.map");
     assert!(matches!(Travel::open(Provider::Map(path.clone())), Err(TravelError::Map { .. })), "there is no map yet");

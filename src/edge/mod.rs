@@ -15,6 +15,7 @@ pub mod problem;
 pub mod request;
 pub mod server;
 pub mod stream;
+pub mod waiting;
 
 pub use crate::engine::Caller;
 pub use command::{Command, Empty, PublicCommand};
@@ -23,3 +24,4 @@ pub use page::{Page, PageQuery};
 pub use place::P;
 pub use problem::Problem;
 pub use request::{Path, Query};
+pub use waiting::waited;

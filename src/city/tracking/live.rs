@@ -14,7 +14,7 @@ use super::track::{TrackPoint, Trails};
 use crate::city::couriers::model::PRESENCES;
 use crate::city::couriers::{Availability, CourierId, Presence};
 use crate::city::place::Place;
-use crate::city::travel::{Times, Travel};
+use crate::city::travel::{Speeds, Times, Travel};
 use crate::engine::Engine;
 
 /// How stale the order of a nearest search may be.
@@ -54,6 +54,10 @@ pub struct Accepted {
     pub rejected: u32,
 }
 
+/// Which fixes somebody has been shown: their device times, by slot.
+#[derive(Clone, Debug, Default)]
+pub struct Passed(Vec<i64>);
+
 /// The couriers' positions and those who follow them. One per appliance, shared by an `Arc`.
 pub struct Tracking {
     positions: Positions,
@@ -83,10 +87,16 @@ impl Tracking {
         let _ = self.travel.set(travel);
     }
 
-    /// The travel times of a city whose couriers do `speed_mps` along straight lines.
+    /// The travel times of a city whose couriers go at such speeds along straight lines.
     #[must_use]
-    pub fn times(&self, speed_mps: f64) -> Box<dyn Times> {
-        self.travel.get_or_init(Travel::default).in_city(speed_mps)
+    pub fn times(&self, speeds: impl Into<Speeds>) -> Box<dyn Times> {
+        self.travel().in_city(speeds)
+    }
+
+    /// Who knows how long the couriers need.
+    #[must_use]
+    pub fn travel(&self) -> &Travel {
+        self.travel.get_or_init(Travel::default)
     }
 
     /// Fills the slots from the presence rows: what is known after a start, before the first pings.
@@ -191,6 +201,19 @@ impl Tracking {
             self.positions.refresh();
         }
         self.positions.nearest(point, k, radius_m, filter)
+    }
+
+    /// Shows everybody on the map whose fix is another than when `passed` was shown last.
+    pub fn moved_since(&self, passed: &mut Passed, mut each: impl FnMut(CourierId, Fix)) {
+        for slot in self.positions.slots() {
+            if passed.0.len() <= slot.index() {
+                passed.0.resize(slot.index() + 1, i64::MIN);
+            }
+            let Some(fix) = self.positions.last(slot) else { continue };
+            if std::mem::replace(&mut passed.0[slot.index()], fix.at_ms) != fix.at_ms {
+                each(CourierId::from_u128(self.positions.id(slot)), fix);
+            }
+        }
     }
 
     /// A new picture for searches, if anybody moved.

@@ -17,5 +17,5 @@ pub mod track;
 
 pub use check::{Ping, Rejected};
 pub use http::routes;
-pub use live::{Accepted, Live, Moved, Tracking};
+pub use live::{Accepted, Live, Moved, Passed, Tracking};
 pub use track::{TRACKS, Track};

@@ -15,7 +15,7 @@ use super::model::{Actor, Command, Event, OrderId, Refusal, State};
 use super::record::{ORDERS, Order};
 use super::stream;
 use crate::city::couriers::CourierId;
-use crate::city::{catalog, dispatch};
+use crate::city::{catalog, dispatch, eta};
 use crate::engine::{Fault, Timer, Tx};
 use crate::money::Money;
 use crate::money::payments::{self, Intent, IntentId, Method, Status, intents};
@@ -87,7 +87,11 @@ fn follow(tx: &mut Tx<'_, '_>, order: &Order, event: &Event) -> Result<(), Fault
                 dispatch::request(tx, job).map_err(broken)?;
             }
         }
-        Event::OrderPickedUp { .. } => dispatch::picked_up(tx, subject, courier(order)?).map_err(broken)?,
+        Event::OrderPickedUp { .. } => {
+            dispatch::picked_up(tx, subject, courier(order)?).map_err(broken)?;
+            eta::picked_up(tx, subject, order.eta);
+        }
+        Event::DriverArrivedAtCustomer { .. } => eta::arrived(tx, subject),
         Event::OrderDelivered { cash_collected, .. } => {
             dispatch::finished(tx, subject).map_err(broken)?;
             if cash_collected.is_some() {
@@ -134,14 +138,14 @@ fn follow(tx: &mut Tx<'_, '_>, order: &Order, event: &Event) -> Result<(), Fault
         | Event::DriverEnRouteToRestaurant { .. }
         | Event::DriverArrivedAtRestaurant { .. }
         | Event::DriverEnRouteToCustomer { .. }
-        | Event::DriverArrivedAtCustomer { .. }
         | Event::RefundInitiated { .. }
         | Event::RefundSettled { .. }
         | Event::LegStarted { .. }
         | Event::LegMoved { .. }
         | Event::LegEnded { .. }
         | Event::CodeRefused { .. }
-        | Event::RefundFailed { .. } => (),
+        | Event::RefundFailed { .. }
+        | Event::Expected { .. } => (),
     }
     Ok(())
 }

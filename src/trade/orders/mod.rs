@@ -37,6 +37,6 @@ pub mod stream;
 pub mod track;
 pub mod views;
 
-pub use follow::{on_dispatch, on_payment, on_unaccepted, on_unpaid, on_unseen};
+pub use follow::{on_dispatch, on_expected, on_payment, on_unaccepted, on_unpaid, on_unseen};
 pub use model::{OrderId, State};
 pub use stream::{Confirmed, EtaChanged, Happened, LegChanged, Mismatch, audit};

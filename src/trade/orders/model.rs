@@ -235,6 +235,10 @@ pub enum Event {
         refund: RefundId,
         amount: i64,
     },
+    /// Note: on the way it turned out that it will be at the door at another time than was shown.
+    Expected {
+        eta: Timestamp,
+    },
 }
 
 impl Event {
@@ -270,7 +274,8 @@ impl Event {
             | Self::LegEnded { .. }
             | Self::CodeRefused { .. }
             | Self::Seen
-            | Self::RefundFailed { .. } => return None,
+            | Self::RefundFailed { .. }
+            | Self::Expected { .. } => return None,
         })
     }
 }
@@ -345,6 +350,11 @@ pub enum Command {
     Unassign {
         courier: CourierId,
         reason: String,
+    },
+    /// The way of this courier takes longer or less long than was shown.
+    Expect {
+        courier: CourierId,
+        eta: Timestamp,
     },
     /// The courier is on the way to the food, or there.
     Approach {
