@@ -77,7 +77,10 @@ fn check_line(network: &Network, map: &RoadMap, from: u32, to: u32) {
         let streets = network.streets.iter().filter(|street| (street.from, street.to) == (pair[0], pair[1]));
         streets.map(|street| street.cost).min().unwrap_or_else(|| panic!("no street {pair:?} on the way from {from} to {to}"))
     };
-    assert!(!nodes.windows(3).any(|turn| network.banned.iter().any(|banned| turn == banned)), "a forbidden turn from {from} to {to}: {nodes:?}");
+    assert!(
+        !nodes.windows(3).any(|turn| network.banned.iter().any(|banned| turn == banned)),
+        "a forbidden turn from {from} to {to}: {nodes:?}"
+    );
     let cost = nodes.windows(2).map(step).fold(Cost::default(), Cost::plus);
     assert_eq!((route.seconds, route.metres), whole(cost), "{from} to {to}");
 }
@@ -125,7 +128,9 @@ fn forbidden_turns() {
     assert_eq!(seconds(&town, 1, 3), Some(20));
     // No straight on from the west, and whoever tries the north may not turn round in the middle of it.
     town.banned = vec![[1, 0, 3], [0, 2, 0]];
-    for (from, to, expected) in [(1, 3, Some(40)), (1, 0, Some(10)), (1, 4, Some(20)), (0, 3, Some(10)), (4, 3, Some(20)), (2, 3, Some(20)), (2, 2, Some(0))] {
+    for (from, to, expected) in
+        [(1, 3, Some(40)), (1, 0, Some(10)), (1, 4, Some(20)), (0, 3, Some(10)), (4, 3, Some(20)), (2, 3, Some(20)), (2, 2, Some(0))]
+    {
         assert_eq!(seconds(&town, from, to), expected, "{from} to {to}");
         check_line(&town, &map(&town), from, to);
     }

@@ -3,7 +3,9 @@
 use index::geo::Area;
 use storage::{Direction, Timestamp};
 
-use super::model::{CHANGES, Changed, Crossed, INSIDE, POINTS_MAX, Purpose, Refusal, SHAPES, Shape, ZONES, ZONES_BY_CITY, ZONES_MAX, Zone, ZoneId};
+use super::model::{
+    CHANGES, Changed, Crossed, INSIDE, POINTS_MAX, Purpose, Refusal, SHAPES, Shape, ZONES, ZONES_BY_CITY, ZONES_MAX, Zone, ZoneId,
+};
 use crate::city::cities::{self, CityId, ServiceArea};
 use crate::city::couriers::CourierId;
 use crate::city::dispatch::model::{JOBS, JOBS_OPEN, Job, SubjectId};

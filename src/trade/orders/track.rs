@@ -61,7 +61,9 @@ impl TrackView {
             // What is told: the watcher of expected arrivals keeps it right, so that this, the order and the live stream say the same.
             eta: order.eta.map(|eta| eta.max(now).to_string()),
             stops_before: courier.map(|courier| stops_before(read, courier, order)),
-            route: courier.and_then(|courier| eta::views::line(view, tracking, courier, order.id.as_u128(), now)).map(|line| Line::of(&line)),
+            route: courier
+                .and_then(|courier| eta::views::line(view, tracking, courier, order.id.as_u128(), now))
+                .map(|line| Line::of(&line)),
         }
     }
 }
