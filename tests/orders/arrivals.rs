@@ -196,7 +196,7 @@ async fn quotes_go_by_what_was_learned_and_by_the_map() {
     }
     // By the map it is round three corners.
     let corner = |n: u32| [north(0.0), at(5.6, -0.21), at(5.61, -0.21), north(1_111.95)][n as usize];
-    let street = |from, to| Street { from, to, cost: Cost::new(600, 11_000) };
+    let street = |from, to| Street { from, to, cost: Cost::new(500, 11_000) };
     let streets = (0..3).flat_map(|n| [street(n, n + 1), street(n + 1, n)]).collect();
     let network = Network { points: (0..4).map(corner).collect(), streets, ..Network::default() };
     let map = RoadMap::of(&[network.clone(), network.clone(), network.clone(), network]).expect("a map");
@@ -316,7 +316,7 @@ async fn who_comes_and_goes_is_told_once() {
         crossings.iter().map(|crossing| crossing.entered).collect::<Vec<bool>>()
     };
     assert_eq!(tell(&mut borders).await, [true], "whoever stands inside when it is drawn has come in");
-    assert_eq!(tell(&mut borders).await, [], "once");
+    assert_eq!(tell(&mut borders).await, Vec::<bool>::new(), "once");
     // (seconds later, metres north of the middle, what is told). The border is at 1000.
     for (passed_s, metres, told) in [
         (30, 990.0, vec![]),
@@ -340,7 +340,7 @@ async fn who_comes_and_goes_is_told_once() {
     // After a start nobody comes in again, and nobody has left for want of a position.
     let mut borders = Borders::restore(&*world.view());
     assert_eq!(borders.sweep(&world.view(), &Tracking::default()), []);
-    assert_eq!(tell(&mut borders).await, []);
+    assert_eq!(tell(&mut borders).await, Vec::<bool>::new());
     // Who stops work is nowhere.
     world
         .system(move |tx| {
