@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::extract::{Path, RawQuery, State};
 use axum::routing::get;
 use axum::{Json, Router};
-use index::geo::Point;
+use index::geo::{Obstacle, Point};
 use index::roads::{Cost, Network, RoadMap, Street};
 use medina::city::couriers::Vehicle;
 use medina::city::travel::osrm::OsrmError;
@@ -234,4 +234,26 @@ fn a_stored_map_answers_and_the_straight_line_beyond_it() {
     std::fs::write(&path, b"not a map").unwrap();
     let error = Travel::open(Provider::Map(path)).err().unwrap().to_string();
     assert!(error.contains("medina map import"), "{error}");
+}
+
+proptest::proptest! {
+    /// A detour is never shorter than the way through, a table says what its questions say, and the line leads where it should.
+    #[test]
+    fn around_what_is_closed(ways in proptest::collection::vec((0..200_u32, 0..200_u32, 0..200_u32, 0..200_u32), 1..12)) {
+        let at = |x: u32, y: u32| Point::new(43.7 + f64::from(y) * 1e-4, 7.4 + f64::from(x) * 1e-4).unwrap();
+        let block = |x: u32, y: u32| Obstacle::around(&[at(x, y), at(x + 40, y), at(x + 40, y + 30), at(x, y + 30)], 10.0).unwrap();
+        let crow = GreatCircle { speed_mps: SPEED_MPS };
+        let around = Travel::GreatCircle.around(Arc::new([block(50, 60), block(120, 20)]), SPEED_MPS);
+        let (from, to): (Vec<Point>, Vec<Point>) = ways.iter().map(|(a, b, c, d)| (at(*a, *b), at(*c, *d))).unzip();
+        let table = around.table(&from, &to, Vehicle::Bike);
+        for (start, row) in from.iter().zip(&table) {
+            for (end, seconds) in to.iter().zip(row) {
+                proptest::prop_assert_eq!(*seconds, around.seconds(*start, *end, Vehicle::Bike));
+                proptest::prop_assert!(*seconds >= crow.seconds(*start, *end, Vehicle::Bike));
+                proptest::prop_assert!(around.metres(*start, *end) + 2 >= crow.metres(*start, *end));
+                let line = around.line(*start, *end, Vehicle::Bike);
+                proptest::prop_assert_eq!((line.first(), line.last()), (Some(start), Some(end)));
+            }
+        }
+    }
 }

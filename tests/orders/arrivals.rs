@@ -194,6 +194,18 @@ async fn quotes_go_by_what_was_learned_and_by_the_map() {
             .await;
         assert_eq!(quoted(&app, cart).await, (1_112, minutes));
     }
+    // Closed in the middle: around it, whoever knows the way.
+    let admin = admin(&world).await;
+    let wall = |purpose: &str| json!({ "name": "Market", "purpose": purpose, "area": block(500.0, 600.0) });
+    let path = format!("/v1/cities/{}/zones", city());
+    assert_eq!(call(&app, admin, "POST", &path, None, wall("watch")).await.0, 201);
+    assert_eq!(quoted(&app, cart).await.0, 1_112, "what is only watched is no obstacle");
+    let (status, closed) = call(&app, admin, "POST", &path, None, wall("no_go")).await;
+    let (around, _) = quoted(&app, cart).await;
+    assert!(status == 201 && (1_500..1_700).contains(&around), "{around} m around a block of 1.1 km");
+    let zone = format!("/v1/zones/{}", closed["id"].as_str().expect("an id"));
+    assert_eq!(call(&app, admin, "DELETE", &zone, None, Value::Null).await.0, 204);
+    assert_eq!(quoted(&app, cart).await.0, 1_112);
     // By the map it is round three corners.
     let corner = |n: u32| [north(0.0), at(5.6, -0.21), at(5.61, -0.21), north(1_111.95)][n as usize];
     let street = |from, to| Street { from, to, cost: Cost::new(500, 11_000) };
@@ -203,6 +215,12 @@ async fn quotes_go_by_what_was_learned_and_by_the_map() {
     let tracking = Arc::new(Tracking::default());
     tracking.travels_by(Travel::Map(Arc::new(map)));
     assert_eq!(quoted(&routes(&world, &tracking), cart).await, (3_300, 13));
+}
+
+/// 1.1 km wide.
+fn block(south_m: f64, north_m: f64) -> Value {
+    let (south, north) = (5.6 + south_m * METRE, 5.6 + north_m * METRE);
+    json!({ "type": "Polygon", "coordinates": [[[-0.205, south], [-0.195, south], [-0.195, north], [-0.205, north], [-0.205, south]]] })
 }
 
 fn square(south_m: f64, north_m: f64) -> Value {

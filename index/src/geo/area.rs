@@ -1,6 +1,6 @@
 //! Areas: polygons with holes, and an R-tree of them.
 
-use super::{EARTH_RADIUS_M, Point};
+use super::{EARTH_RADIUS_M, Obstacle, Point};
 use rstar::{
     AABB, RTree,
     primitives::{GeomWithData, Rectangle},
@@ -72,6 +72,12 @@ impl Area {
     #[must_use]
     pub fn contains(&self, point: Point) -> bool {
         self.polygons.iter().any(|polygon| polygon.contains(point))
+    }
+
+    /// What ways go around: one obstacle a polygon, `margin_m` wider than it.
+    #[must_use]
+    pub fn obstacles(&self, margin_m: f64) -> Vec<Obstacle> {
+        self.polygons.iter().filter_map(|polygon| Obstacle::around(&polygon.outer.points, margin_m)).collect()
     }
 
     /// Metres from `point` to the nearest edge, that of a hole included, inside or outside. Good for some kilometres: the plane is laid at the point.

@@ -29,7 +29,7 @@ pub fn rules(read: &(impl Read + ?Sized), city: CityId) -> Option<Rules> {
 /// The travel times of a city at `now`.
 #[must_use]
 pub fn times(read: &(impl Read + ?Sized), tracking: &Tracking, city: CityId, now: Timestamp) -> Option<Box<dyn Times>> {
-    trips::speeds(read, city, now).map(|speeds| tracking.times(speeds))
+    tracking.times_in(read, city, now)
 }
 
 /// What a courier carries, as tasks of a route.

@@ -11,10 +11,12 @@ use tokio::sync::broadcast;
 
 use super::check::{Ping, check};
 use super::track::{TrackPoint, Trails};
+use crate::city::cities::CityId;
 use crate::city::couriers::model::PRESENCES;
 use crate::city::couriers::{Availability, CourierId, Presence};
 use crate::city::place::Place;
-use crate::city::travel::{Speeds, Times, Travel};
+use crate::city::travel::{Speeds, Times, Travel, trips};
+use crate::city::zones::views::Closed;
 use crate::engine::Engine;
 
 /// How stale the order of a nearest search may be.
@@ -66,6 +68,7 @@ pub struct Tracking {
     /// Somebody was put on or off the map since the last picture: the next search that must know them takes a new one.
     outdated: AtomicBool,
     travel: OnceLock<Travel>,
+    closed: Closed,
 }
 
 impl Default for Tracking {
@@ -76,6 +79,7 @@ impl Default for Tracking {
             trails: Mutex::default(),
             outdated: AtomicBool::new(false),
             travel: OnceLock::new(),
+            closed: Closed::default(),
         }
     }
 }
@@ -91,6 +95,19 @@ impl Tracking {
     #[must_use]
     pub fn times(&self, speeds: impl Into<Speeds>) -> Box<dyn Times> {
         self.travel().in_city(speeds)
+    }
+
+    /// The travel times of a city at `now`: at the learned speeds, around where nobody is sent.
+    #[must_use]
+    pub fn times_in(&self, read: &(impl Read + ?Sized), city: CityId, now: Timestamp) -> Option<Box<dyn Times>> {
+        let speeds = trips::speeds(read, city, now)?;
+        Some(self.travel().around(self.closed.of(read, city), speeds))
+    }
+
+    /// Whether a command can find the way by itself: the straight line, and nothing in it.
+    #[must_use]
+    pub fn is_plain(&self, read: &(impl Read + ?Sized), city: CityId) -> bool {
+        self.travel().is_free() && self.closed.of(read, city).is_empty()
     }
 
     /// Who knows how long the couriers need.

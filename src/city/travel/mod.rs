@@ -8,8 +8,10 @@
 //! The straight line's speeds are learned from completed trips, by vehicle and hour.
 //!
 //! Reading order: [`Times`], [`crow`], [`learned`] and [`trips`] (its speeds), [`roads`], [`osrm`] (the client) and [`served`] (its answers as times),
-//! [`Travel`] (the choice).
+//! [`Travel`] (the choice),
+//! [`around`] (no-go zones).
 
+pub mod around;
 pub mod crow;
 pub mod learned;
 pub mod osrm;
@@ -21,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use index::geo::Point;
+use index::geo::{Obstacle, Point};
 use index::roads::{MapError, RoadMap};
 
 pub use crow::{GreatCircle, Speeds};
@@ -113,6 +115,18 @@ impl Travel {
     #[must_use]
     pub fn is_free(&self) -> bool {
         matches!(self, Self::GreatCircle)
+    }
+
+    /// [`Travel::in_city`], around where nobody is sent. A server's ways are its operator's: it is told there what is closed.
+    #[must_use]
+    pub fn around(&self, obstacles: Arc<[Obstacle]>, speeds: impl Into<Speeds>) -> Box<dyn Times> {
+        let times = self.in_city(speeds);
+        match self {
+            _ if obstacles.is_empty() => times,
+            Self::GreatCircle => Box::new(around::Around::new(times, obstacles, true)),
+            Self::Map(_) => Box::new(around::Around::new(times, obstacles, false)),
+            Self::Osrm(_) => times,
+        }
     }
 
     /// The travel times of a city whose couriers go at such speeds along straight lines.

@@ -1,8 +1,9 @@
 //! Reads: what holds at a point.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use index::geo::{Areas, Point};
+use index::geo::{Areas, Obstacle, Point};
 use storage::Read;
 
 use super::model::{CHANGES, Purpose, SHAPES, ZONES, ZONES_BY_CITY, Zone, ZoneId};
@@ -70,6 +71,33 @@ pub struct Drawn {
 #[must_use]
 pub fn changes(read: &(impl Read + ?Sized)) -> u64 {
     CHANGES.get(read, &()).unwrap_or_default().0
+}
+
+/// Ways keep this far from where nobody is sent.
+const KEEP_M: f64 = 50.0;
+
+/// What ways go around, by city; read anew when zones have changed.
+#[derive(Default)]
+pub struct Closed {
+    known: Mutex<(u64, BTreeMap<CityId, Arc<[Obstacle]>>)>,
+}
+
+impl Closed {
+    /// The obstacles in a city.
+    #[must_use]
+    pub fn of(&self, read: &(impl Read + ?Sized), city: CityId) -> Arc<[Obstacle]> {
+        let changes = changes(read);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.0 != changes {
+            let mut all: BTreeMap<CityId, Vec<Obstacle>> = BTreeMap::new();
+            for (id, zone) in ZONES.scan(read).filter(|(_, zone)| zone.active && zone.purpose == Purpose::NoGo) {
+                let shape = SHAPES.get(read, &id).map(|shape| shape.0.area());
+                all.entry(zone.city).or_default().extend(shape.into_iter().flat_map(|area| area.obstacles(KEEP_M)));
+            }
+            *known = (changes, all.into_iter().map(|(city, obstacles)| (city, obstacles.into())).collect());
+        }
+        known.1.get(&city).cloned().unwrap_or_else(|| Arc::new([]))
+    }
 }
 
 /// Reads all active zones.

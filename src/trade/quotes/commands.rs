@@ -30,11 +30,11 @@ pub struct Asked {
 /// A provider may be a server: ask on a thread that may wait.
 #[must_use]
 pub fn way(read: &(impl Read + ?Sized), tracking: &Tracking, cart: CartId, dropoff: Point, now: Timestamp) -> Option<Leg> {
-    if tracking.travel().is_free() {
+    let merchant = catalog::merchant(read, CARTS.get(read, &cart)?.merchant)?;
+    if tracking.is_plain(read, merchant.city) {
         return None;
     }
-    let merchant = catalog::merchant(read, CARTS.get(read, &cart)?.merchant)?;
-    let times = tracking.times(trips::speeds(read, merchant.city, now)?);
+    let times = tracking.times_in(read, merchant.city, now)?;
     Some(times.leg(merchant.position.point(), dropoff, trips::usual_vehicle(read, merchant.city)))
 }
 

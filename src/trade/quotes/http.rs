@@ -82,11 +82,11 @@ async fn create(State(tracking): State<Arc<Tracking>>, command: Command<QuoteBod
 
 /// Asks the travel provider before the command begins: the writer waits for nobody.
 async fn way(tracking: &Arc<Tracking>, command: &Command<QuoteBody>) -> Option<Leg> {
-    if tracking.travel().is_free() {
-        return None;
-    }
     let dropoff = command.body.dropoff.check("/dropoff").ok()?;
     let (tracking, view, now, cart) = (tracking.clone(), command.engine.view(), command.engine.now(), command.body.cart_id);
+    if tracking.travel().is_free() {
+        return commands::way(&*view, &tracking, cart, dropoff, now);
+    }
     // Should the thread fail, the straight line does.
     tokio::task::spawn_blocking(move || commands::way(&*view, &tracking, cart, dropoff, now)).await.ok().flatten()
 }
