@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::extract::{Path, RawQuery, State};
 use axum::routing::get;
 use axum::{Json, Router};
-use index::geo::Point;
+use index::geo::{Obstacle, Point};
 use index::roads::{Cost, Network, RoadMap, Street};
 use medina::city::couriers::Vehicle;
 use medina::city::travel::osrm::OsrmError;
@@ -65,6 +65,7 @@ async fn answer(
         ));
     }
     let query = query.unwrap();
+    assert!(north.len() <= 100, "a server refuses more");
     let query: HashMap<&str, &str> = query.split('&').filter_map(|part| part.split_once('=')).collect();
     let chosen = |key: &str| query[key].split(';').map(|n| north[n.parse::<usize>().unwrap()]).collect::<Vec<i64>>();
     let (from, to) = (chosen("sources"), chosen("destinations"));
@@ -152,6 +153,49 @@ fn a_failing_server_is_left_alone_and_comes_back() {
 }
 
 #[test]
+fn a_server_that_is_back_is_found_without_anybody_waiting() {
+    let (url, mood) = server();
+    mood.is.store(1, Ordering::SeqCst);
+    let osrm = Osrm::resting(&url, PATIENT, Duration::ZERO).unwrap();
+    for _ in 0..3 {
+        assert!(matches!(osrm.table("bike", &[point(0)], &[point(1)]), Err(OsrmError::Silent(_))));
+    }
+    // It does not say a word now: who waited for the question that tries would wait for twenty seconds.
+    mood.is.store(2, Ordering::SeqCst);
+    assert_eq!(osrm.table("bike", &[point(0)], &[point(1)]), Err(OsrmError::Open));
+    assert_eq!(osrm.table("bike", &[point(0)], &[point(1)]), Err(OsrmError::Open));
+
+    mood.is.store(1, Ordering::SeqCst);
+    let osrm = Osrm::resting(&url, PATIENT, Duration::ZERO).unwrap();
+    for _ in 0..3 {
+        assert!(matches!(osrm.table("bike", &[point(0)], &[point(1)]), Err(OsrmError::Silent(_))));
+    }
+    mood.is.store(0, Ordering::SeqCst);
+    while osrm.table("bike", &[point(0)], &[point(1)]).is_err() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_large_table_is_asked_for_in_parts() {
+    let (url, mood) = server();
+    let osrm = Osrm::start(&url, PATIENT).unwrap();
+    let seconds = |a: usize, b: usize| f64::from(a.abs_diff(b) as u32 * 10 + u32::from(b < a));
+    for (rows, columns, questions) in [(40, 60, 1), (90, 80, 4), (7, 200, 3), (200, 7, 3), (0, 9, 0)] {
+        let before = mood.asked.load(Ordering::SeqCst);
+        let places = |count: usize| (0..count).map(|n| point(n as u32 % 90)).collect::<Vec<_>>();
+        let table = osrm.table("driving", &places(rows), &places(columns)).unwrap();
+        assert_eq!(mood.asked.load(Ordering::SeqCst) - before, questions, "{rows} by {columns}");
+        assert_eq!(table.len(), rows);
+        for (a, row) in table.iter().enumerate() {
+            let found: Vec<Option<f64>> = row.iter().map(|leg| leg.map(|(seconds, _)| seconds)).collect();
+            let expected: Vec<Option<f64>> = (0..columns).map(|b| Some(seconds(a % 90, b % 90))).collect();
+            assert_eq!(found, expected, "row {a} of {rows} by {columns}");
+        }
+    }
+}
+
+#[test]
 fn silence_ends_at_the_time_limit() {
     let (url, mood) = server();
     mood.is.store(2, Ordering::SeqCst);
@@ -171,7 +215,7 @@ fn a_stored_map_answers_and_the_straight_line_beyond_it() {
     let street = |from, to, seconds: u32| Street { from, to, cost: Cost::new(seconds * 10, seconds * 50) };
     let mut streets: Vec<Street> = (0..4).map(|n| street(n, n + 1, 30)).collect();
     streets.extend([street(4, 5, 200), street(5, 0, 200)]);
-    let network = Network { points: (0..6).map(place).collect(), streets };
+    let network = Network { points: (0..6).map(place).collect(), streets, ..Network::default() };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("roads.map");
     assert!(matches!(Travel::open(Provider::Map(path.clone())), Err(TravelError::Map { .. })), "there is no map yet");
@@ -190,4 +234,26 @@ fn a_stored_map_answers_and_the_straight_line_beyond_it() {
     std::fs::write(&path, b"not a map").unwrap();
     let error = Travel::open(Provider::Map(path)).err().unwrap().to_string();
     assert!(error.contains("medina map import"), "{error}");
+}
+
+proptest::proptest! {
+    /// A detour is never shorter than the way through, a table says what its questions say, and the line leads where it should.
+    #[test]
+    fn around_what_is_closed(ways in proptest::collection::vec((0..200_u32, 0..200_u32, 0..200_u32, 0..200_u32), 1..12)) {
+        let at = |x: u32, y: u32| Point::new(43.7 + f64::from(y) * 1e-4, 7.4 + f64::from(x) * 1e-4).unwrap();
+        let block = |x: u32, y: u32| Obstacle::around(&[at(x, y), at(x + 40, y), at(x + 40, y + 30), at(x, y + 30)], 10.0).unwrap();
+        let crow = GreatCircle { speed_mps: SPEED_MPS };
+        let around = Travel::GreatCircle.around(Arc::new([block(50, 60), block(120, 20)]), SPEED_MPS);
+        let (from, to): (Vec<Point>, Vec<Point>) = ways.iter().map(|(a, b, c, d)| (at(*a, *b), at(*c, *d))).unzip();
+        let table = around.table(&from, &to, Vehicle::Bike);
+        for (start, row) in from.iter().zip(&table) {
+            for (end, seconds) in to.iter().zip(row) {
+                proptest::prop_assert_eq!(*seconds, around.seconds(*start, *end, Vehicle::Bike));
+                proptest::prop_assert!(*seconds >= crow.seconds(*start, *end, Vehicle::Bike));
+                proptest::prop_assert!(around.metres(*start, *end) + 2 >= crow.metres(*start, *end));
+                let line = around.line(*start, *end, Vehicle::Bike);
+                proptest::prop_assert_eq!((line.first(), line.last()), (Some(start), Some(end)));
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use index::roads::{Cost, MapError, Mode, Network, RoadMap, Street, networks};
 use proptest::prelude::*;
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
+    collections::{BinaryHeap, HashMap, HashSet},
     env, fs,
     path::PathBuf,
 };
@@ -20,7 +20,7 @@ fn street(from: u32, to: u32, deciseconds: u32) -> Street {
 }
 
 fn network(nodes: u32, streets: Vec<Street>) -> Network {
-    Network { points: (0..nodes).map(point).collect(), streets }
+    Network { points: (0..nodes).map(point).collect(), streets, banned: Vec::new() }
 }
 
 fn map(network: &Network) -> RoadMap {
@@ -42,6 +42,27 @@ fn dijkstra(network: &Network, from: u32) -> HashMap<u32, Cost> {
     done
 }
 
+/// Costs from one node to all, going from street to street: slow, and every forbidden turn is looked at.
+fn by_streets(network: &Network, from: u32) -> HashMap<u32, Cost> {
+    let banned: HashSet<[u32; 3]> = network.banned.iter().copied().collect();
+    let mut out: HashMap<u32, Vec<&Street>> = HashMap::new();
+    network.streets.iter().filter(|street| street.from != street.to).for_each(|street| out.entry(street.from).or_default().push(street));
+    let (mut done, mut best) = (HashSet::new(), HashMap::new());
+    let mut queue = BinaryHeap::from([Reverse((Cost::default(), None::<u32>, from))]);
+    while let Some(Reverse((cost, before, node))) = queue.pop() {
+        if !done.insert((before, node)) {
+            continue;
+        }
+        best.entry(node).or_insert(cost);
+        for street in out.get(&node).into_iter().flatten() {
+            if before.is_none_or(|before| !banned.contains(&[before, node, street.to])) {
+                queue.push(Reverse((cost.plus(street.cost), Some(node), street.to)));
+            }
+        }
+    }
+    best
+}
+
 fn whole(cost: Cost) -> (u32, u32) {
     (cost.deciseconds().div_ceil(10), (f64::from(cost.decimetres()) / 10.0).round() as u32)
 }
@@ -56,6 +77,10 @@ fn check_line(network: &Network, map: &RoadMap, from: u32, to: u32) {
         let streets = network.streets.iter().filter(|street| (street.from, street.to) == (pair[0], pair[1]));
         streets.map(|street| street.cost).min().unwrap_or_else(|| panic!("no street {pair:?} on the way from {from} to {to}"))
     };
+    assert!(
+        !nodes.windows(3).any(|turn| network.banned.iter().any(|banned| turn == banned)),
+        "a forbidden turn from {from} to {to}: {nodes:?}"
+    );
     let cost = nodes.windows(2).map(step).fold(Cost::default(), Cost::plus);
     assert_eq!((route.seconds, route.metres), whole(cost), "{from} to {to}");
 }
@@ -95,9 +120,32 @@ fn a_small_town() {
 }
 
 #[test]
+fn forbidden_turns() {
+    // A cross: 0 in the middle, 1 west, 2 north, 3 east, 4 south; from the north one comes back at 5 only.
+    let both = |a, b| [street(a, b, 100), street(b, a, 100)];
+    let mut town = network(6, [both(0, 1), both(0, 2), both(0, 3), both(0, 4), both(2, 5)].concat());
+    let seconds = |town: &Network, a: u32, b: u32| map(town).cost(point(a), point(b), Mode::Car).map(|(seconds, _)| seconds);
+    assert_eq!(seconds(&town, 1, 3), Some(20));
+    // No straight on from the west, and whoever tries the north may not turn round in the middle of it.
+    town.banned = vec![[1, 0, 3], [0, 2, 0]];
+    for (from, to, expected) in
+        [(1, 3, Some(40)), (1, 0, Some(10)), (1, 4, Some(20)), (0, 3, Some(10)), (4, 3, Some(20)), (2, 3, Some(20)), (2, 2, Some(0))]
+    {
+        assert_eq!(seconds(&town, from, to), expected, "{from} to {to}");
+        check_line(&town, &map(&town), from, to);
+    }
+    // Turning round is left nowhere on the south and the east either: over 5 and back.
+    town.banned.extend([[0, 4, 0], [0, 3, 0], [0, 1, 0]]);
+    assert_eq!(seconds(&town, 1, 3), Some(60));
+    town.banned.push([2, 5, 2]);
+    assert_eq!(seconds(&town, 1, 3), None, "nothing is left");
+    assert_eq!(map(&town).size(Mode::Car).0, 6 + 2 * 6, "a crossing grows by its forbidden arrivals and an end");
+}
+
+#[test]
 fn a_stored_map_is_the_same_or_refused() {
     let streets = (0..30).flat_map(|n| [street(n, (n + 1) % 30, 20 + n), street((n * 7) % 30, n, 90)]).collect();
-    let town = network(30, streets);
+    let town = Network { banned: vec![[1, 2, 3], [2, 3, 21], [7, 8, 9]], ..network(30, streets) };
     let map = map(&town);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("roads.map");
@@ -121,6 +169,39 @@ fn a_stored_map_is_the_same_or_refused() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever the streets and the forbidden turns: as if one had gone from street to street.
+    #[test]
+    fn no_forbidden_turn_is_taken(nodes in 3..40_u32, links in prop::collection::vec((0..40_u32, 0..40_u32, 1..300_u32, any::<bool>()), 5..120),
+        banned in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..40)) {
+        let streets = links.iter().flat_map(|(a, b, cost, both)| {
+            let (a, b) = (a % nodes, b % nodes);
+            [Some(street(a, b, *cost)), both.then(|| street(b, a, *cost))].into_iter().flatten()
+        });
+        let mut town = network(nodes, streets.collect()).heart();
+        prop_assume!(town.streets.iter().any(|street| street.from != street.to));
+        for (first, second) in banned {
+            let first = *first.get(&town.streets);
+            let onward: Vec<&Street> = town.streets.iter().filter(|street| street.from == first.to).collect();
+            if first.from != first.to && !onward.is_empty() {
+                let turn = [first.from, first.to, second.get(&onward).to];
+                town.banned.push(turn);
+            }
+        }
+        let map = map(&town);
+        let table = map.table(&town.points, &town.points, Mode::Car);
+        for from in 0..town.points.len() as u32 {
+            let costs = by_streets(&town, from);
+            for to in 0..town.points.len() as u32 {
+                let expected = costs.get(&to).map(|cost| whole(*cost));
+                prop_assert_eq!(map.cost(town.points[from as usize], town.points[to as usize], Mode::Car), expected);
+                prop_assert_eq!(table[from as usize][to as usize], expected);
+                if expected.is_some() {
+                    check_line(&town, &map, from, to);
+                }
+            }
+        }
+    }
 
     /// Whatever the streets: costs, tables and lines are those of the fastest way.
     #[test]
@@ -161,10 +242,11 @@ fn monaco() {
     for (mode, network) in Mode::ALL.into_iter().zip(&networks) {
         let heart = network.heart();
         println!(
-            "monaco: {mode:?} {} of {} nodes, {} streets, {} arcs",
+            "monaco: {mode:?} {} of {} nodes, {} streets, {} forbidden turns, {} arcs",
             heart.points.len(),
             network.points.len(),
             heart.streets.len(),
+            heart.banned.len(),
             map.size(mode).1
         );
         assert!(heart.points.len() * 10 > network.points.len() * 8, "most of the town hangs together for {mode:?}");
@@ -182,11 +264,11 @@ fn monaco() {
         for _ in 0..10 {
             let from = pick();
             let targets: Vec<u32> = (0..100).map(|_| pick()).collect();
-            let costs = dijkstra(&heart, from);
+            let costs = by_streets(&heart, from);
             let place = |node: &u32| heart.points[*node as usize];
             let row = &map.table(&[place(&from)], &targets.iter().map(place).collect::<Vec<_>>(), mode)[0];
             for (to, in_table) in targets.iter().zip(row) {
-                let expected = Some(whole(costs[to]));
+                let expected = costs.get(to).map(|cost| whole(*cost));
                 assert_eq!(map.cost(place(&from), place(to), mode), expected, "{mode:?} {from} to {to}");
                 assert_eq!(*in_table, expected, "{mode:?} {from} to {to}, in a table");
                 pairs += 1;

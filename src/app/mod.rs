@@ -31,11 +31,13 @@ use utoipa::openapi::OpenApi;
 
 use crate::city::dispatch::policy::Choice;
 use crate::city::dispatch::{Desk, Dispatcher, Watch, WatchConfig};
+use crate::city::eta::EtaWatcher;
 use crate::city::history::{self, HistoryConfig};
 use crate::city::media::shelf::Shelf;
 use crate::city::search::Search;
 use crate::city::tracking::Tracking;
 use crate::city::travel::{Provider, Travel};
+use crate::city::zones::ZoneWatcher;
 use crate::edge::layers::Traffic;
 use crate::edge::live::Hub;
 use crate::edge::server::{Listening, ServeError, TlsFiles, listen};
@@ -264,6 +266,10 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     ops::scrub::start(&engine).map_err(|error| StartError::Io("the scrubbing thread", error))?;
     let hub = Hub::start(&engine);
     topics::tell_positions(&hub, &tracking, &engine);
+    if leads {
+        tokio::spawn(EtaWatcher::new(tracking.clone()).run(engine.clone()));
+        tokio::spawn(ZoneWatcher::new(tracking.clone()).run(engine.clone()));
+    }
     let dispatch = wiring::dispatch_services(&tracking, &desk, &hub);
 
     tokio::spawn(history::run(engine.downgrade(), options.history));

@@ -9,6 +9,7 @@ use storage::View;
 use crate::city::couriers::Availability;
 use crate::city::couriers::model::{PRESENCES, SILENCES};
 use crate::city::dispatch::Dispatcher;
+use crate::city::eta;
 use crate::city::search::Search;
 use crate::edge::live::Hub;
 use crate::engine::Engine;
@@ -61,6 +62,7 @@ pub(super) fn ops(
             json!({ "count": took.count(), "p50": took.quantile_us(500), "p99": took.quantile_us(990) })
         })
     };
+    let arrivals: Section = Arc::new(|view: &View| eta::views::errors(view));
     let live: Section = {
         let hub = hub.clone();
         Arc::new(move |_: &View| json!({ "subscriptions": hub.subscriptions() }))
@@ -90,6 +92,7 @@ pub(super) fn ops(
             ("couriers", couriers),
             ("index_lag", lag),
             ("dispatch_decision_us", decisions),
+            ("eta_error_s", arrivals),
             ("live", live),
             ("backup", copies),
             ("ledger", ledger),

@@ -12,9 +12,12 @@ use crate::city::couriers::hours::WORKED;
 use crate::city::couriers::model::{COURIERS, PRESENCES, SILENCES};
 use crate::city::dispatch::explain::sight::SIGHTS;
 use crate::city::dispatch::model::{DECISIONS, JOBS, OFFERS};
+use crate::city::eta::model::{ERRORS, EXPECTED};
 use crate::city::history::THINNED;
 use crate::city::media::model::MEDIA;
 use crate::city::tracking::track::TRACKS;
+use crate::city::travel::trips::{LAST_STOPS, PACES};
+use crate::city::zones::model::{CHANGES, INSIDE, SHAPES, ZONES};
 use crate::engine::attention::ATTENTION;
 use crate::engine::clock::TEST_CLOCK;
 use crate::engine::effect::OUTBOX;
@@ -75,6 +78,14 @@ pub static TABLES: &[&dyn AnyTable] = &[
     &DECISIONS,
     &SIGHTS,
     &TRACKS,
+    &EXPECTED,
+    &ERRORS,
+    &PACES,
+    &LAST_STOPS,
+    &ZONES,
+    &SHAPES,
+    &CHANGES,
+    &INSIDE,
     &THINNED,
     &ORDERS,
     &ORDER_EVENTS,

@@ -24,6 +24,7 @@ pub fn wire() -> Wiring {
     // An order follows its payment and whoever carries it.
     wiring.on(orders::on_payment);
     wiring.on(orders::on_dispatch);
+    wiring.on(orders::on_expected);
     wiring
 }
 

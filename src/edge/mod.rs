@@ -16,6 +16,7 @@ pub mod problem;
 pub mod request;
 pub mod server;
 pub mod stream;
+pub mod waiting;
 
 pub use crate::engine::Caller;
 pub use command::{Command, Empty, PublicCommand};
@@ -24,3 +25,4 @@ pub use page::{Page, PageQuery};
 pub use place::P;
 pub use problem::Problem;
 pub use request::{Path, Query};
+pub use waiting::waited;

@@ -9,18 +9,24 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 
 use super::Ops;
 use crate::edge::{Gate, Problem};
 use crate::engine::Engine;
 
+/// Upper ends of the classes of `medina_eta_error_seconds`.
+const ARRIVAL_ERRORS_S: [f64; 6] = [60.0, 120.0, 300.0, 600.0, 1200.0, 2400.0];
+
 /// The process's figures; installed once, shared by every appliance in the process (tests start several).
 pub fn recorder() -> &'static PrometheusHandle {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
     RECORDER.get_or_init(|| {
-        let recorder = PrometheusBuilder::new().build_recorder();
+        // How wrong expected arrivals were is a histogram: what is within so many minutes can be added up over nodes.
+        let arrivals = Matcher::Full("medina_eta_error_seconds".to_owned());
+        let builder = PrometheusBuilder::new().set_buckets_for_metric(arrivals, &ARRIVAL_ERRORS_S);
+        let recorder = builder.expect("there are buckets").build_recorder();
         let handle = recorder.handle();
         // Another recorder can only be one of a host program's; then the figures are there.
         let _ = metrics::set_global_recorder(recorder);

@@ -16,7 +16,7 @@ pub use orders::http::Services;
 
 /// All routes of the vertical.
 pub fn routes(services: Services) -> OpenApiRouter {
-    carts::http::routes().merge(quotes::http::routes()).merge(orders::http::routes(services))
+    carts::http::routes().merge(quotes::http::routes(services.tracking.clone())).merge(orders::http::routes(services))
 }
 
 /// Registers the vertical's own timers. Payments' and dispatch's news are joined in the composition root.

@@ -59,6 +59,7 @@ fn of_quote(refusal: quotes::model::Refusal, words: String) -> Problem {
         quotes::model::Refusal::EmptyCart => Problem::invalid("/cart_id", "empty_cart", words),
         quotes::model::Refusal::MerchantClosed => Problem::new(409, "merchant_closed", words),
         quotes::model::Refusal::ItemUnavailable { items, .. } => Problem::new(409, "item_unavailable", words).with("items", json!(items)),
+        quotes::model::Refusal::NoGo { zone } => Problem::new(422, "out_of_area", words).with("zone", zone),
         quotes::model::Refusal::OutOfArea => Problem::new(422, "out_of_area", words),
         quotes::model::Refusal::WrongCurrency(_) => Problem::invalid("/tip/currency", "wrong_currency", words),
         quotes::model::Refusal::TipOutOfRange => Problem::invalid("/tip/amount", "out_of_range", words),

@@ -17,7 +17,7 @@ use tower::ServiceExt;
 use crate::world::World;
 
 /// A token is the person's id.
-struct Names;
+pub struct Names;
 impl Authenticate for Names {
     fn authenticate(&self, token: &str, _: &View) -> Result<Caller, Unauthenticated> {
         token.parse().map(Caller::user).map_err(|_| Unauthenticated("not a name"))
@@ -30,7 +30,7 @@ fn routes(world: &World) -> Router {
     wrap(trade::routes(services).split_for_parts().0, gate, Arc::new(Traffic::default()))
 }
 
-async fn call(routes: &Router, who: UserId, method: &str, path: &str, key: Option<&str>, body: Value) -> (u16, Value) {
+pub async fn call(routes: &Router, who: UserId, method: &str, path: &str, key: Option<&str>, body: Value) -> (u16, Value) {
     let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {who}"));
     let request = key.into_iter().fold(request, |request, key| request.header("idempotency-key", key));
     let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };

@@ -1,6 +1,6 @@
 //! Areas: polygons with holes, and an R-tree of them.
 
-use super::Point;
+use super::{EARTH_RADIUS_M, Obstacle, Point};
 use rstar::{
     AABB, RTree,
     primitives::{GeomWithData, Rectangle},
@@ -74,6 +74,19 @@ impl Area {
         self.polygons.iter().any(|polygon| polygon.contains(point))
     }
 
+    /// What ways go around: one obstacle a polygon, `margin_m` wider than it.
+    #[must_use]
+    pub fn obstacles(&self, margin_m: f64) -> Vec<Obstacle> {
+        self.polygons.iter().filter_map(|polygon| Obstacle::around(&polygon.outer.points, margin_m)).collect()
+    }
+
+    /// Metres from `point` to the nearest edge, that of a hole included, inside or outside. Good for some kilometres: the plane is laid at the point.
+    #[must_use]
+    pub fn edge_m(&self, point: Point) -> f64 {
+        let rings = self.polygons.iter().flat_map(|polygon| std::iter::once(&polygon.outer).chain(&polygon.holes));
+        rings.map(|ring| ring.edge_m(point)).fold(f64::INFINITY, f64::min)
+    }
+
     /// South-west and north-east corner of the smallest rectangle around the area.
     #[must_use]
     pub fn corners(&self) -> (Point, Point) {
@@ -113,6 +126,20 @@ impl Ring {
             return Err(AreaError::TooWide);
         }
         Ok(Self { points, bounds })
+    }
+
+    fn edge_m(&self, point: Point) -> f64 {
+        let metres = EARTH_RADIUS_M.to_radians();
+        let across = metres * point.lat().to_radians().cos();
+        let flat = |other: Point| ((other.lon() - point.lon()) * across, (other.lat() - point.lat()) * metres);
+        let edge = |edge: &[Point]| {
+            let ((x1, y1), (x2, y2)) = (flat(edge[0]), flat(edge[1]));
+            let (dx, dy) = (x2 - x1, y2 - y1);
+            // No edge has no length: repeated points were taken out.
+            let along = (-(x1 * dx + y1 * dy) / (dx * dx + dy * dy)).clamp(0.0, 1.0);
+            (x1 + along * dx).hypot(y1 + along * dy)
+        };
+        self.points.windows(2).map(edge).fold(f64::INFINITY, f64::min)
     }
 
     /// Casts a ray to the east and counts the edges that it crosses.

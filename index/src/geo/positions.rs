@@ -146,6 +146,11 @@ impl Positions {
         self.len() == 0
     }
 
+    /// All slots that were given so far.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> {
+        (0..self.taken.load(Ordering::Acquire)).map(Slot)
+    }
+
     /// The id that `slot` was given to.
     #[must_use]
     pub fn id(&self, slot: Slot) -> u128 {

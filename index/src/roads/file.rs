@@ -1,5 +1,6 @@
-//! A map's bytes. Little endian: magic and version; of each mode the numbers of nodes and arcs, then the columns; at the end a CRC-32C of all before it.
-//! Another version, a flipped bit or a cut end is refused, and the map is to be imported again.
+//! A map's bytes. Little endian: magic and version; of each mode the numbers of nodes and arcs, then the columns, then the ends and parts of crossings with
+//! forbidden turns (from version 2 on; a map of version 1 knows none); at the end a CRC-32C of all before it. Another version, a flipped bit or a cut end is
+//! refused, and the map is to be imported again.
 
 use super::{
     Cost, Mode,
@@ -7,9 +8,11 @@ use super::{
     hierarchy::{Arcs, Hierarchy},
 };
 use crate::geo::Point;
-use std::{fs, io::Write, path::Path};
+use std::{collections::BTreeMap, fs, io::Write, path::Path};
 
-const MAGIC: &[u8; 8] = b"MEDROAD\x01";
+const MAGIC: &[u8; 8] = b"MEDROAD\x02";
+/// Maps from before forbidden turns.
+const MAGIC_1: &[u8; 8] = b"MEDROAD\x01";
 
 /// Why there is no map.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +50,10 @@ pub(super) fn write(path: &Path, hierarchies: &[Hierarchy]) -> Result<(), MapErr
                 [arc.to, arc.cost.deciseconds(), arc.cost.decimetres(), arc.middle].into_iter().for_each(|part| put(&mut bytes, part));
             }
         }
+        put(&mut bytes, hierarchy.ends.len() as u32);
+        hierarchy.ends.iter().flat_map(|(node, end)| [*node, *end]).for_each(|node| put(&mut bytes, node));
+        put(&mut bytes, hierarchy.parts.len() as u32);
+        hierarchy.parts.iter().for_each(|node| put(&mut bytes, *node));
     }
     let sum = crc32c::crc32c(&bytes);
     put(&mut bytes, sum);
@@ -76,6 +83,10 @@ impl Bytes<'_> {
         if count > self.0.len() / width { Err(MapError::Damaged("it ends early")) } else { Ok(count) }
     }
 
+    fn node(&mut self, nodes: usize) -> Result<u32, MapError> {
+        self.number().and_then(|node| if (node as usize) < nodes { Ok(node) } else { Err(MapError::Damaged("a crossing is nowhere")) })
+    }
+
     fn arcs(&mut self, nodes: usize) -> Result<Arcs, MapError> {
         let count = self.count(16)?;
         let first = (0..=nodes).map(|_| self.number()).collect::<Result<Vec<u32>, MapError>>()?;
@@ -94,7 +105,8 @@ impl Bytes<'_> {
 /// Reads what [`write`] wrote.
 pub(super) fn read(path: &Path) -> Result<Vec<Hierarchy>, MapError> {
     let bytes = fs::read(path)?;
-    if !bytes.starts_with(MAGIC) {
+    let has_turns = bytes.starts_with(MAGIC);
+    if !has_turns && !bytes.starts_with(MAGIC_1) {
         return Err(MapError::Version);
     }
     let (body, sum) = bytes.split_last_chunk::<4>().ok_or(MapError::Damaged("it ends early"))?;
@@ -109,7 +121,15 @@ pub(super) fn read(path: &Path) -> Result<Vec<Hierarchy>, MapError> {
             Point::new(f64::from(lat) / 1e7, f64::from(lon) / 1e7).map_err(|_| MapError::Damaged("a node is not on the earth"))
         };
         let points = (0..nodes).map(|_| point(&mut bytes)).collect::<Result<Vec<Point>, MapError>>()?;
-        Ok(Hierarchy { points, up: bytes.arcs(nodes)?, down: bytes.arcs(nodes)? })
+        let (up, down) = (bytes.arcs(nodes)?, bytes.arcs(nodes)?);
+        let (mut ends, mut parts) = (BTreeMap::new(), Vec::new());
+        if has_turns {
+            for _ in 0..bytes.count(8)? {
+                ends.insert(bytes.node(nodes)?, bytes.node(nodes)?);
+            }
+            parts = (0..bytes.count(4)?).map(|_| bytes.node(nodes)).collect::<Result<Vec<u32>, MapError>>()?;
+        }
+        Ok(Hierarchy { points, up, down, ends, parts })
     };
     let hierarchies = Mode::ALL.into_iter().map(hierarchy).collect::<Result<Vec<Hierarchy>, MapError>>()?;
     if bytes.0.is_empty() { Ok(hierarchies) } else { Err(MapError::Damaged("it goes on after its end")) }

@@ -3,11 +3,12 @@
 use super::{
     Cost, Network,
     contract::{Arc, Contracted, STREET, contract},
+    turns::{Expanded, expand},
 };
 use crate::geo::Point;
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
+    collections::{BTreeMap, BinaryHeap, HashMap},
 };
 
 /// Arcs of all nodes: those of `node` are `first[node]..first[node + 1]`.
@@ -38,6 +39,10 @@ pub(super) struct Hierarchy {
     pub points: Vec<Point>,
     pub up: Arcs,
     pub down: Arcs,
+    /// Where ways to a node end, if not in the node itself (a crossing with a forbidden turn).
+    pub ends: BTreeMap<u32, u32>,
+    /// Nodes that are only parts of a crossing: no way begins or ends there. Ascending.
+    pub parts: Vec<u32>,
 }
 
 /// What was reached going up: the cost, and the node and arc that it was reached over.
@@ -46,8 +51,28 @@ type Reached = HashMap<u32, (Cost, u32, u32)>;
 impl Hierarchy {
     /// Contracts a network. Takes seconds for a city.
     pub(super) fn build(network: &Network) -> Self {
-        let Contracted { old, up, down } = contract(network);
-        Self { points: old.into_iter().map(|old| network.points[old as usize]).collect(), up: Arcs::of(up), down: Arcs::of(down) }
+        let Expanded { network: expanded, ends } = expand(network);
+        let Contracted { old, up, down } = contract(&expanded);
+        let mut name = vec![0_u32; old.len()];
+        (0..).zip(&old).for_each(|(new, old): (u32, &u32)| name[*old as usize] = new);
+        let mut parts = name[network.points.len()..].to_vec();
+        parts.sort_unstable();
+        Self {
+            points: old.into_iter().map(|old| expanded.points[old as usize]).collect(),
+            up: Arcs::of(up),
+            down: Arcs::of(down),
+            ends: ends.into_iter().map(|(node, end)| (name[node as usize], name[end as usize])).collect(),
+            parts,
+        }
+    }
+
+    fn end(&self, to: u32) -> u32 {
+        self.ends.get(&to).copied().unwrap_or(to)
+    }
+
+    /// The nodes where ways may begin and end, ascending.
+    pub(super) fn places(&self) -> impl Iterator<Item = u32> {
+        (0..self.points.len() as u32).filter(|node| self.parts.binary_search(node).is_err())
     }
 
     fn climb(arcs: &Arcs, from: u32) -> Reached {
@@ -76,11 +101,13 @@ impl Hierarchy {
 
     /// The fastest way's cost.
     pub(super) fn cost(&self, from: u32, to: u32) -> Option<Cost> {
-        Self::meeting(&Self::climb(&self.up, from), &Self::climb(&self.down, to)).map(|(cost, _)| cost)
+        Self::meeting(&Self::climb(&self.up, from), &Self::climb(&self.down, self.end(to))).map(|(cost, _)| cost)
     }
 
     /// The fastest way: its cost and its nodes.
     pub(super) fn way(&self, from: u32, to: u32) -> Option<(Cost, Vec<u32>)> {
+        let wanted = to;
+        let to = self.end(wanted);
         let (forth, back) = (Self::climb(&self.up, from), Self::climb(&self.down, to));
         let (cost, top) = Self::meeting(&forth, &back)?;
         let mut arcs = Vec::new();
@@ -112,6 +139,10 @@ impl Hierarchy {
             arcs.push((middle, b, second));
             arcs.push((a, middle, first));
         }
+        if to != wanted {
+            // The end of a crossing is where the crossing is.
+            way.pop();
+        }
         Some((cost, way))
     }
 
@@ -121,7 +152,7 @@ impl Hierarchy {
     pub(super) fn table(&self, from: &[u32], to: &[u32]) -> Vec<Vec<Option<Cost>>> {
         let mut buckets: HashMap<u32, Vec<(usize, Cost)>> = HashMap::new();
         for (column, target) in to.iter().enumerate() {
-            for (node, (cost, ..)) in Self::climb(&self.down, *target) {
+            for (node, (cost, ..)) in Self::climb(&self.down, self.end(*target)) {
                 buckets.entry(node).or_default().push((column, cost));
             }
         }

@@ -61,7 +61,7 @@ impl RoadMap {
 
     fn over(hierarchies: Vec<Hierarchy>) -> Self {
         let layer = |hierarchy: Hierarchy| {
-            let nodes = Places::load((0_u128..).zip(hierarchy.points.iter().copied()));
+            let nodes = Places::load(hierarchy.places().map(|node| (u128::from(node), hierarchy.points[node as usize])));
             Layer { hierarchy, nodes }
         };
         Self { layers: hierarchies.into_iter().map(layer).collect() }
@@ -84,7 +84,7 @@ impl RoadMap {
         Ok(Self::over(file::read(path)?))
     }
 
-    /// How many nodes and arcs (shortcuts included) a mode has.
+    /// How many nodes (parts of crossings included) and arcs (shortcuts included) a mode has.
     #[must_use]
     pub fn size(&self, mode: Mode) -> (usize, usize) {
         let hierarchy = &self.layers[mode as usize].hierarchy;

@@ -4,9 +4,10 @@
 //!   .osm.pbf ──[osm]──► networks, one a mode ──[contract]──► hierarchies ──[file]──► roads.map ──► [`RoadMap`]: routes, tables
 //! ```
 //! Reading order: [`Mode`] and [`Cost`], `osm` (which way is open to whom, how fast), `network` (streets as a graph; its strongly connected heart),
-//! `contract` (nodes are taken out one after the other, shortcuts left in their place), `hierarchy` (questions), `file` (the bytes), [`RoadMap`].
+//! `restrictions` and `turns` (what is forbidden at crossings), `contract` (nodes are taken out one after the other, shortcuts left in their place), `hierarchy`
+//! (questions), `file` (the bytes), [`RoadMap`].
 //!
-//! Left out: turn restrictions, gates and bollards on nodes, ferries, traffic by the hour.
+//! Left out: turn restrictions over a way (`via` is more than a node) or by the hour, gates and bollards on nodes, ferries, traffic by the hour.
 
 mod contract;
 mod file;
@@ -14,6 +15,8 @@ mod hierarchy;
 mod map;
 mod network;
 mod osm;
+mod restrictions;
+mod turns;
 
 pub use file::MapError;
 pub use map::{RoadMap, Route};

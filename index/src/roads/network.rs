@@ -30,11 +30,13 @@ pub struct Street {
 pub struct Network {
     pub points: Vec<Point>,
     pub streets: Vec<Street>,
+    /// Turns that are forbidden: whoever comes from the first node to the second does not go on to the third.
+    pub banned: Vec<[u32; 3]>,
 }
 
 impl Network {
     /// Only what can be reached from everywhere in it and leaves to everywhere in it, the biggest such part: nobody is sent into a yard that has no way
-    /// out, or asked for the way to an island.
+    /// out, or asked for the way to an island. Forbidden turns are not looked at here; where they cut somebody off, there is no way.
     #[must_use]
     pub fn heart(&self) -> Self {
         let part = parts(self.points.len(), &self.streets);
@@ -52,7 +54,8 @@ impl Network {
         }
         let name = |node: u32| Some(renamed[node as usize]).filter(|name| *name != u32::MAX);
         let inside = |street: &Street| Some(Street { from: name(street.from)?, to: name(street.to)?, cost: street.cost });
-        Self { points, streets: self.streets.iter().filter_map(inside).collect() }
+        let turn = |[from, via, to]: &[u32; 3]| Some([name(*from)?, name(*via)?, name(*to)?]);
+        Self { points, streets: self.streets.iter().filter_map(inside).collect(), banned: self.banned.iter().filter_map(turn).collect() }
     }
 }
 

@@ -2,7 +2,10 @@
 //!
 //! Source: the wiki's pages "Key:highway", "Key:access" (the more specific key wins), "Key:oneway".
 
-use super::{Cost, MapError, Mode, Network, Street};
+use super::{
+    Cost, MapError, Mode, Network, Street,
+    restrictions::{self, Restriction},
+};
 use crate::geo::Point;
 use osmpbf::{Element, ElementReader};
 use std::{collections::HashMap, path::Path};
@@ -98,17 +101,20 @@ fn usage(mode: Mode, tags: &HashMap<&str, &str>) -> Use {
 /// # Errors
 /// [`MapError::Osm`]: it cannot be read.
 pub fn read(path: &Path) -> Result<Vec<Network>, MapError> {
-    let mut ways: Vec<(Vec<i64>, [Use; 4])> = Vec::new();
-    ElementReader::from_path(path)?.for_each(|element| {
-        if let Element::Way(way) = element {
+    let mut ways: Vec<Way> = Vec::new();
+    let mut restrictions: Vec<Restriction> = Vec::new();
+    ElementReader::from_path(path)?.for_each(|element| match element {
+        Element::Way(way) => {
             let tags: HashMap<&str, &str> = way.tags().collect();
             let uses = Mode::ALL.map(|mode| usage(mode, &tags));
             if uses.iter().any(|usage| usage.along.or(usage.against).is_some()) {
-                ways.push((way.refs().collect(), uses));
+                ways.push(Way { id: way.id(), nodes: way.refs().collect(), uses });
             }
         }
+        Element::Relation(relation) => restrictions.extend(Restriction::of(&relation)),
+        Element::Node(_) | Element::DenseNode(_) => (),
     })?;
-    let mut points: HashMap<i64, Option<Point>> = ways.iter().flat_map(|(nodes, _)| nodes).map(|id| (*id, None)).collect();
+    let mut points: HashMap<i64, Option<Point>> = ways.iter().flat_map(|way| &way.nodes).map(|id| (*id, None)).collect();
     let mut place = |id: i64, lat: f64, lon: f64| {
         if let Some(point) = points.get_mut(&id) {
             *point = Point::new(lat, lon).ok();
@@ -119,13 +125,20 @@ pub fn read(path: &Path) -> Result<Vec<Network>, MapError> {
         Element::DenseNode(node) => place(node.id(), node.lat(), node.lon()),
         Element::Way(_) | Element::Relation(_) => (),
     })?;
-    Ok(Mode::ALL.into_iter().map(|mode| network(mode, &ways, &points)).collect())
+    Ok(Mode::ALL.into_iter().map(|mode| network(mode, &ways, &restrictions, &points)).collect())
 }
 
-fn network(mode: Mode, ways: &[(Vec<i64>, [Use; 4])], points: &HashMap<i64, Option<Point>>) -> Network {
+/// A way that is open to somebody.
+struct Way {
+    id: i64,
+    nodes: Vec<i64>,
+    uses: [Use; 4],
+}
+
+fn network(mode: Mode, ways: &[Way], restrictions: &[Restriction], points: &HashMap<i64, Option<Point>>) -> Network {
     let mut network = Network::default();
     let mut names: HashMap<i64, u32> = HashMap::new();
-    for (nodes, uses) in ways {
+    for Way { nodes, uses, .. } in ways {
         let usage = uses[mode as usize];
         if usage == Use::default() {
             continue;
@@ -146,6 +159,8 @@ fn network(mode: Mode, ways: &[(Vec<i64>, [Use; 4])], points: &HashMap<i64, Opti
             network.streets.extend(usage.against.map(|kmh| Street { from: to, to: from, cost: cost(kmh) }));
         }
     }
+    let by_id = ways.iter().map(|way| (way.id, way.nodes.as_slice())).collect();
+    network.banned = restrictions::banned(mode, restrictions, &by_id, &network.streets, |id| names.get(&id).copied());
     network
 }
 

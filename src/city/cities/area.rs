@@ -79,6 +79,14 @@ impl ServiceArea {
         self.area().contains(point)
     }
 
+    /// How many points its rings have.
+    #[must_use]
+    pub fn points(&self) -> u32 {
+        let points: usize = self.polygons.iter().flatten().map(Vec::len).sum();
+        // At most [`POINTS_MAX`].
+        u32::try_from(points).unwrap_or(u32::MAX)
+    }
+
     /// As a shape to ask questions of.
     #[must_use]
     pub fn area(&self) -> Area {

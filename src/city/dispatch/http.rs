@@ -23,7 +23,7 @@ use crate::city::cities;
 use crate::city::couriers::{self, Availability, CourierId};
 use crate::city::field;
 use crate::city::tracking::Tracking;
-use crate::edge::{Command, Ctx, Empty, P, Path, Problem, Query};
+use crate::edge::{Command, Ctx, Empty, P, Path, Problem, Query, waited};
 use crate::engine::{Question, Resource};
 use crate::money::Money;
 
@@ -199,7 +199,8 @@ struct RouteView {
 async fn way(State(services): State<Services>, ctx: Ctx) -> Result<Json<RouteView>, Problem> {
     let (id, courier) = couriers::commands::of_caller(&*ctx.view, &ctx.caller)?;
     ctx.authorize(&couriers::commands::question("couriers.route", id, &courier))?;
-    let route = views::route(&ctx.view, &services.tracking, id, &courier, ctx.engine.now());
+    let (view, tracking, now) = (ctx.view.clone(), services.tracking.clone(), ctx.engine.now());
+    let route = waited(move || views::route(&view, &tracking, id, &courier, now)).await?;
     let stops = route.map(|route| route.stops).unwrap_or_default();
     Ok(Json(RouteView { stops: stops.iter().map(|stop| show(&services, &ctx.view, stop)).collect() }))
 }

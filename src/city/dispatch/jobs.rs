@@ -14,7 +14,10 @@ use super::scene;
 use super::silence;
 use crate::city::cities::CityId;
 use crate::city::couriers::{self, CourierId, machine};
+use crate::city::eta;
 use crate::city::place::Place;
+use crate::city::travel::trips;
+use crate::city::zones;
 use crate::engine::{Fault, FiredTimer, Timer, Tx};
 
 /// Ends a job's pause. Wire it to [`on_look`].
@@ -131,6 +134,8 @@ pub fn withdraw(tx: &mut Tx, subject: u128) {
         JobState::Waiting { .. } | JobState::Unassignable => (),
         JobState::Done { .. } | JobState::Withdrawn => return,
     }
+    eta::ended(tx, subject);
+    tx.settle_attention(zones::commands::ATTENTION, &SubjectId::from_u128(subject).to_string());
     tx.settle_attention(ATTENTION, &SubjectId::from_u128(subject).to_string());
     tx.settle_attention(ATTENTION_FAILED, &id.to_string());
     step(tx, id, &Command::Withdraw).expect("only a job that is done or withdrawn cannot be withdrawn, and those returned above");
@@ -145,7 +150,8 @@ pub fn withdraw(tx: &mut Tx, subject: u128) {
 /// [`Refusal::NoJob`], [`Refusal::NotWhile`], [`Refusal::NotTheirs`].
 pub fn picked_up(tx: &mut Tx, subject: u128, courier: CourierId) -> Result<(), Refusal> {
     let (id, _) = must_exist(tx, subject)?;
-    step(tx, id, &Command::PickUp { courier })?;
+    let job = step(tx, id, &Command::PickUp { courier })?;
+    trips::departed(tx, courier, job.request.pickup);
     move_hands(tx, courier, &machine::Command::PickUp { subject });
     if let Some(silence) = couriers::silence(tx, courier) {
         silence::tell_operators(tx, courier, subject, &silence);
@@ -185,8 +191,20 @@ pub fn finished(tx: &mut Tx, subject: u128) -> Result<(), Refusal> {
     let job = step(tx, id, &Command::Finish)?;
     let JobState::Done { courier } = job.state else { unreachable!("the machine finishes into Done") };
     put_down(tx, courier, subject, true);
+    brought(tx, subject, courier, &job);
     somebody_free(tx, job.request.city);
     Ok(())
+}
+
+/// What a delivery teaches: how long the way took, and how wrong the expectation was.
+fn brought(tx: &mut Tx, subject: u128, courier: CourierId, job: &Job) {
+    let arrived_at = eta::model::EXPECTED.get(tx, &subject).and_then(|expected| expected.arrived_at);
+    if let Some(account) = couriers::get(tx, courier) {
+        let carries_on = couriers::presence(tx, courier).carries.iter().any(|carried| carried.picked_up);
+        trips::reached(tx, courier, job.request.city, account.vehicle, job.request.dropoff, arrived_at, carries_on);
+    }
+    tx.settle_attention(zones::commands::ATTENTION, &SubjectId::from_u128(subject).to_string());
+    eta::commands::delivered(tx, subject, arrived_at.unwrap_or(tx.now()));
 }
 
 fn put_down(tx: &mut Tx, courier: CourierId, subject: u128, delivered: bool) {

@@ -64,8 +64,9 @@ pub use watch::{Watch, WatchConfig};
 use crate::city::couriers;
 use crate::engine::Wiring;
 
-/// Registers the module's own timers.
+/// Registers the module's own timers, and who in the city follows a job under way.
 pub fn wire(wiring: &mut Wiring) {
+    wiring.on(crate::city::eta::on_dispatch);
     wiring.timer(jobs::TIMER_LOOK, jobs::on_look);
     wiring.timer(offers::TIMER_DEADLINE, offers::on_deadline);
     wiring.timer(offers::TIMER_UNSEEN, offers::on_unseen);

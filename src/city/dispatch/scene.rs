@@ -14,8 +14,9 @@ use super::route::Task;
 use super::travel::Times;
 use super::{jobs, planted};
 use crate::city::cities::{self, CityId};
-use crate::city::couriers::{self, CourierId, Presence};
+use crate::city::couriers::{self, CourierId, Presence, Vehicle};
 use crate::city::tracking::Tracking;
+use crate::city::travel::trips;
 
 /// A city's rules for dispatch.
 #[must_use]
@@ -25,10 +26,10 @@ pub fn rules(read: &(impl Read + ?Sized), city: CityId) -> Option<Rules> {
     Some(Rules { offer_s: i64::from(settings.offer_seconds), cash_limit: settings.cash_limit, reach_m: city.radius_m.saturating_mul(2) })
 }
 
-/// The travel times of a city.
+/// The travel times of a city at `now`.
 #[must_use]
-pub fn times(read: &(impl Read + ?Sized), tracking: &Tracking, city: CityId) -> Option<Box<dyn Times>> {
-    cities::get(read, city).map(|city| tracking.times(city.speed_mps))
+pub fn times(read: &(impl Read + ?Sized), tracking: &Tracking, city: CityId, now: Timestamp) -> Option<Box<dyn Times>> {
+    tracking.times_in(read, city, now)
 }
 
 /// What a courier carries, as tasks of a route.
@@ -66,7 +67,7 @@ impl LiveScene {
     /// The moment of `view`, with the cities of some jobs.
     #[must_use]
     pub fn new(view: Arc<View>, tracking: Arc<Tracking>, now: Timestamp, jobs: impl Iterator<Item = CityId>) -> Self {
-        let cities = jobs.filter_map(|city| Some((city, (rules(&*view, city)?, times(&*view, &tracking, city)?)))).collect();
+        let cities = jobs.filter_map(|city| Some((city, (rules(&*view, city)?, times(&*view, &tracking, city, now)?)))).collect();
         Self { view, tracking, now, cities, seen: RefCell::default(), waiting: RefCell::default() }
     }
 
@@ -76,7 +77,7 @@ impl LiveScene {
         let jobs: Vec<(JobId, Job)> = plan.jobs.iter().filter_map(|id| JOBS.get(&*self.view, id).map(|job| (*id, job))).collect();
         let city = jobs.first()?.1.request.city;
         let Rules { offer_s, cash_limit, reach_m } = self.city(city).0;
-        let speed_mps = cities::get(&*self.view, city)?.speed_mps;
+        let speed_mps = trips::speeds(&*self.view, city, self.now)?.mps(Vehicle::Bike);
         let seen = self.seen.borrow();
         // Whoever was silent could not be asked then, and their rows do not show it.
         let heard = plan.candidates.iter().take(PEOPLE_MAX).filter(|candidate| candidate.outcome != Outcome::Excluded(WhyNot::Silent));

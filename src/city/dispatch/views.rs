@@ -39,7 +39,7 @@ pub fn whereabouts(tracking: &Tracking, courier: CourierId, presence: &Presence)
 #[must_use]
 pub fn route(view: &Arc<View>, tracking: &Tracking, id: CourierId, courier: &Courier, now: Timestamp) -> Option<Route> {
     let presence = couriers::presence(&**view, id);
-    let times = scene::times(&**view, tracking, courier.city)?;
+    let times = scene::times(&**view, tracking, courier.city, now)?;
     let tasks = scene::tasks(&**view, &presence);
     // Never heard of: the way begins at its first stop.
     let from = whereabouts(tracking, id, &presence).or_else(|| tasks.first().map(|task| task.pickup.unwrap_or(task.dropoff)))?;

@@ -13,10 +13,12 @@ use super::doubt::Doubt;
 use super::intake::Alarm;
 use super::signs::{Heard, Signs};
 use super::track::Trails;
+use crate::city::cities::CityId;
 use crate::city::couriers::model::{PRESENCES, SILENCES};
 use crate::city::couriers::{Availability, CourierId, Presence};
 use crate::city::place::Place;
-use crate::city::travel::{Times, Travel};
+use crate::city::travel::{Speeds, Times, Travel, trips};
+use crate::city::zones::views::Closed;
 use crate::engine::Engine;
 
 /// How stale the order of a nearest search may be.
@@ -49,6 +51,10 @@ pub struct Moved {
     pub live: Live,
 }
 
+/// Which fixes somebody has been shown: their device times, by slot.
+#[derive(Clone, Debug, Default)]
+pub struct Passed(Vec<i64>);
+
 /// The couriers' positions and those who follow them. One per appliance, shared by an `Arc`.
 pub struct Tracking {
     pub(super) positions: Positions,
@@ -61,6 +67,7 @@ pub struct Tracking {
     /// Somebody was put on or off the map since the last picture: the next search that must know them takes a new one.
     outdated: AtomicBool,
     travel: OnceLock<Travel>,
+    closed: Closed,
 }
 
 impl Default for Tracking {
@@ -74,6 +81,7 @@ impl Default for Tracking {
             alarms: Mutex::default(),
             outdated: AtomicBool::new(false),
             travel: OnceLock::new(),
+            closed: Closed::default(),
         }
     }
 }
@@ -85,10 +93,29 @@ impl Tracking {
         let _ = self.travel.set(travel);
     }
 
-    /// The travel times of a city whose couriers do `speed_mps` along straight lines.
+    /// The travel times of a city whose couriers go at such speeds along straight lines.
     #[must_use]
-    pub fn times(&self, speed_mps: f64) -> Box<dyn Times> {
-        self.travel.get_or_init(Travel::default).in_city(speed_mps)
+    pub fn times(&self, speeds: impl Into<Speeds>) -> Box<dyn Times> {
+        self.travel().in_city(speeds)
+    }
+
+    /// The travel times of a city at `now`: at the learned speeds, around where nobody is sent.
+    #[must_use]
+    pub fn times_in(&self, read: &(impl Read + ?Sized), city: CityId, now: Timestamp) -> Option<Box<dyn Times>> {
+        let speeds = trips::speeds(read, city, now)?;
+        Some(self.travel().around(self.closed.of(read, city), speeds))
+    }
+
+    /// Whether a command can find the way by itself: the straight line, and nothing in it.
+    #[must_use]
+    pub fn is_plain(&self, read: &(impl Read + ?Sized), city: CityId) -> bool {
+        self.travel().is_free() && self.closed.of(read, city).is_empty()
+    }
+
+    /// Who knows how long the couriers need.
+    #[must_use]
+    pub fn travel(&self) -> &Travel {
+        self.travel.get_or_init(Travel::default)
     }
 
     /// Fills the slots from the presence rows: what is known after a start, before the first pings. Devices have until `listen_from_ms` (of the steady
@@ -222,6 +249,19 @@ impl Tracking {
             self.positions.refresh();
         }
         self.positions.nearest(point, k, radius_m, filter)
+    }
+
+    /// Shows everybody on the map whose fix is another than when `passed` was shown last.
+    pub fn moved_since(&self, passed: &mut Passed, mut each: impl FnMut(CourierId, Fix)) {
+        for slot in self.positions.slots() {
+            if passed.0.len() <= slot.index() {
+                passed.0.resize(slot.index() + 1, i64::MIN);
+            }
+            let Some(fix) = self.positions.last(slot) else { continue };
+            if std::mem::replace(&mut passed.0[slot.index()], fix.at_ms) != fix.at_ms {
+                each(CourierId::from_u128(self.positions.id(slot)), fix);
+            }
+        }
     }
 
     /// A new picture for searches, if anybody moved.

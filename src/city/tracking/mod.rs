@@ -25,6 +25,6 @@ pub use check::{Ping, Rejected};
 pub use doubt::Doubt;
 pub use http::routes;
 pub use intake::{Accepted, Alarm, Received};
-pub use live::{Live, Moved, Tracking};
+pub use live::{Live, Moved, Passed, Tracking};
 pub use signs::Heard;
 pub use track::{TRACKS, Track};

@@ -14,7 +14,7 @@ pub struct GreatCircle {
 
 impl GreatCircle {
     /// Others relative to a bicycle. Only ever multiplies a speed; no money depends on it.
-    fn factor(by: Vehicle) -> f64 {
+    pub(super) fn factor(by: Vehicle) -> f64 {
         match by {
             Vehicle::Bike => 1.0,
             Vehicle::Motorbike => 1.5,
@@ -27,6 +27,62 @@ impl GreatCircle {
 impl Times for GreatCircle {
     fn seconds(&self, from: Point, to: Point, by: Vehicle) -> u32 {
         (from.distance_m(to) / (self.speed_mps * Self::factor(by))).ceil() as u32
+    }
+
+    fn metres(&self, from: Point, to: Point) -> u32 {
+        from.distance_m(to).round() as u32
+    }
+}
+
+/// As the crow flies, each vehicle at a speed of its own: the operator's figure, or what was learned at this hour.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speeds {
+    /// Metres a second, in the order of [`Speeds::VEHICLES`]. Above zero.
+    mps: [f64; 4],
+}
+
+impl Speeds {
+    pub const VEHICLES: [Vehicle; 4] = [Vehicle::Bike, Vehicle::Motorbike, Vehicle::Car, Vehicle::Foot];
+
+    /// The operator's figure for a bicycle, and the others relative to it.
+    #[must_use]
+    pub fn of(speed_mps: f64) -> Self {
+        Self { mps: Self::VEHICLES.map(|by| speed_mps * GreatCircle::factor(by)) }
+    }
+
+    /// With another speed wherever `learned` knows one.
+    #[must_use]
+    pub fn with(self, learned: impl Fn(Vehicle) -> Option<f64>) -> Self {
+        Self { mps: Self::VEHICLES.map(|by| learned(by).unwrap_or_else(|| self.mps(by))) }
+    }
+
+    /// Metres a second.
+    #[must_use]
+    pub fn mps(&self, by: Vehicle) -> f64 {
+        match by {
+            Vehicle::Bike => self.mps[0],
+            Vehicle::Motorbike => self.mps[1],
+            Vehicle::Car => self.mps[2],
+            Vehicle::Foot => self.mps[3],
+        }
+    }
+}
+
+impl From<f64> for Speeds {
+    fn from(speed_mps: f64) -> Self {
+        Self::of(speed_mps)
+    }
+}
+
+impl From<GreatCircle> for Speeds {
+    fn from(crow: GreatCircle) -> Self {
+        Self::of(crow.speed_mps)
+    }
+}
+
+impl Times for Speeds {
+    fn seconds(&self, from: Point, to: Point, by: Vehicle) -> u32 {
+        (from.distance_m(to) / self.mps(by)).ceil() as u32
     }
 
     fn metres(&self, from: Point, to: Point) -> u32 {

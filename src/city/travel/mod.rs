@@ -5,24 +5,40 @@
 //!   map            the embedded road graph, from `medina map import FILE`   ─┐ where they have no answer, the
 //!   osrm           a server that speaks OSRM's HTTP                         ─┘ straight line answers
 //! ```
-//! Reading order: [`Times`], [`crow`], [`roads`], [`osrm`] (the client) and [`served`] (its answers as times), [`Travel`] (the choice).
+//! The straight line's speeds are learned from completed trips, by vehicle and hour.
+//!
+//! Reading order: [`Times`], [`crow`], [`learned`] and [`trips`] (its speeds), [`roads`], [`osrm`] (the client) and [`served`] (its answers as times),
+//! [`Travel`] (the choice),
+//! [`around`] (no-go zones).
 
+pub mod around;
 pub mod crow;
+pub mod learned;
 pub mod osrm;
 pub mod roads;
 pub mod served;
+pub mod trips;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use index::geo::Point;
+use index::geo::{Obstacle, Point};
 use index::roads::{MapError, RoadMap};
 
-pub use crow::GreatCircle;
+pub use crow::{GreatCircle, Speeds};
 pub use osrm::Osrm;
 
 use crate::city::couriers::Vehicle;
+
+/// One way, and what it takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Leg {
+    pub from: Point,
+    pub to: Point,
+    pub metres: u32,
+    pub seconds: u32,
+}
 
 /// Travel times in one city.
 pub trait Times: Send + Sync {
@@ -30,6 +46,11 @@ pub trait Times: Send + Sync {
     fn seconds(&self, from: Point, to: Point, by: Vehicle) -> u32;
     /// Metres of that way, rounded.
     fn metres(&self, from: Point, to: Point) -> u32;
+
+    /// Both at once.
+    fn leg(&self, from: Point, to: Point, by: Vehicle) -> Leg {
+        Leg { from, to, metres: self.metres(from, to), seconds: self.seconds(from, to, by) }
+    }
 
     /// [`Times::seconds`] from each of some points to each of others: one question where that is cheaper than many.
     fn table(&self, from: &[Point], to: &[Point], by: Vehicle) -> Vec<Vec<u32>> {
@@ -90,10 +111,28 @@ impl Travel {
         })
     }
 
-    /// The travel times of a city whose couriers do `speed_mps` along straight lines.
+    /// Whether an answer costs next to nothing, so that it can be had anywhere, also in a command.
     #[must_use]
-    pub fn in_city(&self, speed_mps: f64) -> Box<dyn Times> {
-        let crow = GreatCircle { speed_mps };
+    pub fn is_free(&self) -> bool {
+        matches!(self, Self::GreatCircle)
+    }
+
+    /// [`Travel::in_city`], around where nobody is sent. A server's ways are its operator's: it is told there what is closed.
+    #[must_use]
+    pub fn around(&self, obstacles: Arc<[Obstacle]>, speeds: impl Into<Speeds>) -> Box<dyn Times> {
+        let times = self.in_city(speeds);
+        match self {
+            _ if obstacles.is_empty() => times,
+            Self::GreatCircle => Box::new(around::Around::new(times, obstacles, true)),
+            Self::Map(_) => Box::new(around::Around::new(times, obstacles, false)),
+            Self::Osrm(_) => times,
+        }
+    }
+
+    /// The travel times of a city whose couriers go at such speeds along straight lines.
+    #[must_use]
+    pub fn in_city(&self, speeds: impl Into<Speeds>) -> Box<dyn Times> {
+        let crow = speeds.into();
         match self {
             Self::GreatCircle => Box::new(crow),
             Self::Map(map) => Box::new(roads::OnRoads::new(map.clone(), crow)),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use index::geo::Point;
 use index::roads::{Mode, RoadMap};
 
-use super::{GreatCircle, Times};
+use super::{Speeds, Times};
 use crate::city::couriers::Vehicle;
 
 /// Seconds and metres between two places, by mode; `None` off the map.
@@ -15,14 +15,14 @@ type Known = HashMap<(u64, u64, u64, u64, Mode), Option<(u32, u32)>>;
 /// Times on a map. Made anew for each moment that is looked at; what it was asked once it remembers, because planning asks for the same legs again and again.
 pub struct OnRoads {
     map: Arc<RoadMap>,
-    crow: GreatCircle,
+    crow: Speeds,
     known: Mutex<Known>,
 }
 
 impl OnRoads {
     #[must_use]
-    pub fn new(map: Arc<RoadMap>, crow: GreatCircle) -> Self {
-        Self { map, crow, known: Mutex::default() }
+    pub fn new(map: Arc<RoadMap>, crow: impl Into<Speeds>) -> Self {
+        Self { map, crow: crow.into(), known: Mutex::default() }
     }
 
     fn cost(&self, from: Point, to: Point, mode: Mode) -> Option<(u32, u32)> {

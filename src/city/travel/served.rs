@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use index::geo::Point;
 
 use super::osrm::{Leg, Osrm};
-use super::{GreatCircle, Times};
+use super::{Speeds, Times};
 use crate::city::couriers::Vehicle;
 
 /// What the server said of two places, by profile; `None` where it knows no way.
@@ -15,7 +15,7 @@ type Known = HashMap<(u64, u64, u64, u64, &'static str), Option<Leg>>;
 /// Times from a server.
 pub struct Served {
     server: Arc<Osrm>,
-    crow: GreatCircle,
+    crow: Speeds,
     known: Mutex<Known>,
 }
 
@@ -34,8 +34,8 @@ fn key(from: Point, to: Point, profile: &'static str) -> (u64, u64, u64, u64, &'
 
 impl Served {
     #[must_use]
-    pub fn new(server: Arc<Osrm>, crow: GreatCircle) -> Self {
-        Self { server, crow, known: Mutex::default() }
+    pub fn new(server: Arc<Osrm>, crow: impl Into<Speeds>) -> Self {
+        Self { server, crow: crow.into(), known: Mutex::default() }
     }
 
     fn legs(&self, from: &[Point], to: &[Point], profile: &'static str) -> Vec<Vec<Option<Leg>>> {

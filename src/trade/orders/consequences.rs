@@ -16,7 +16,7 @@ use super::model::{Actor, Command, Event, OrderId, Refusal, State};
 use super::record::{ORDERS, Order};
 use super::{overdue, stream};
 use crate::city::couriers::CourierId;
-use crate::city::{catalog, dispatch};
+use crate::city::{catalog, dispatch, eta};
 use crate::engine::{Fault, Timer, Tx};
 use crate::money::Money;
 use crate::money::payments::{self, Intent, IntentId, Method, Status, intents};
@@ -104,7 +104,11 @@ fn follow(tx: &mut Tx<'_, '_>, order: &Order, event: &Event) -> Result<(), Fault
                 dispatch::request(tx, job).map_err(broken)?;
             }
         }
-        Event::OrderPickedUp { .. } => dispatch::picked_up(tx, subject, courier(order)?).map_err(broken)?,
+        Event::OrderPickedUp { .. } => {
+            dispatch::picked_up(tx, subject, courier(order)?).map_err(broken)?;
+            eta::picked_up(tx, subject, order.eta);
+        }
+        Event::DriverArrivedAtCustomer { .. } => eta::arrived(tx, subject),
         Event::OrderDelivered { cash_collected, .. } => {
             dispatch::finished(tx, subject).map_err(broken)?;
             overdue::settle(tx, order.id);
@@ -153,14 +157,14 @@ fn follow(tx: &mut Tx<'_, '_>, order: &Order, event: &Event) -> Result<(), Fault
         | Event::DriverEnRouteToRestaurant { .. }
         | Event::DriverArrivedAtRestaurant { .. }
         | Event::DriverEnRouteToCustomer { .. }
-        | Event::DriverArrivedAtCustomer { .. }
         | Event::RefundInitiated { .. }
         | Event::RefundSettled { .. }
         | Event::LegStarted { .. }
         | Event::LegMoved { .. }
         | Event::LegEnded { .. }
         | Event::CodeRefused { .. }
-        | Event::RefundFailed { .. } => (),
+        | Event::RefundFailed { .. }
+        | Event::Expected { .. } => (),
     }
     Ok(())
 }

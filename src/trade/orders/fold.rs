@@ -155,6 +155,7 @@ fn apply(mut order: Order, event: &Event, at: Timestamp) -> Order {
             }
         }
         Event::Seen => order.seen_at = Some(at),
+        Event::Expected { eta } => order.eta = Some(*eta),
     }
     order
 }

@@ -5,6 +5,7 @@ use super::model::{Actor, Command, OrderId, Refusal, State};
 use super::record::ORDERS;
 use super::{consequences, kitchen};
 use crate::city::dispatch;
+use crate::city::eta::JobExpected;
 use crate::engine::{Fault, FiredTimer, Tx};
 use crate::money::payments::{Happened, SubjectKind, What, intents};
 use crate::trade::failure::Failure;
@@ -76,6 +77,19 @@ pub fn on_dispatch(tx: &mut Tx<'_, '_>, happened: &dispatch::Happened) -> Result
     match act(tx, OrderId::from_u128(subject), Actor::SYSTEM, &command) {
         // Orders withdraw their job when they end, in the same commit: a job without a use for a courier is a bug that must not commit.
         Ok(_) => Ok(()),
+        Err(failure) => Err(broken(failure)),
+    }
+}
+
+/// The courier's way takes longer or less long than was shown.
+///
+/// # Errors
+/// A fault only.
+pub fn on_expected(tx: &mut Tx<'_, '_>, expected: &JobExpected) -> Result<(), Fault> {
+    let command = Command::Expect { courier: expected.courier, eta: expected.eta };
+    match act(tx, OrderId::from_u128(expected.subject), Actor::SYSTEM, &command) {
+        // A job that is no order's.
+        Ok(_) | Err(Failure::Refused(Refusal::Unknown)) => Ok(()),
         Err(failure) => Err(broken(failure)),
     }
 }

@@ -22,7 +22,7 @@ use super::views::{OrderView, answer, is_seen_by};
 use super::{ending, http_list, kitchen, moving, placing, ride, served};
 use crate::city::tracking::Tracking;
 use crate::city::{couriers, field};
-use crate::edge::{Command, Ctx, Empty, Page, Path, Problem};
+use crate::edge::{Command, Ctx, Empty, Page, Path, Problem, waited};
 use crate::engine::{Denied, Question, Verdict};
 use crate::money::Money;
 use crate::people::keyring::Keyring;
@@ -87,7 +87,8 @@ async fn events(Path(id): Path<OrderId>, ctx: Ctx) -> Result<Json<Page<Value>>, 
 #[utoipa::path(get, path = "/v1/orders/{id}/track", tag = "tracking", params(("id" = String, Path)), responses((status = 200, body = TrackView)))]
 async fn track(Path(id): Path<OrderId>, With(services): With<Services>, ctx: Ctx) -> Result<Json<TrackView>, Problem> {
     let order = readable(&ctx, id)?;
-    Ok(Json(TrackView::of(&*ctx.view, &services.tracking, &order, ctx.engine.now())))
+    let (view, tracking, now) = (ctx.view.clone(), services.tracking.clone(), ctx.engine.now());
+    Ok(Json(waited(move || TrackView::of(&view, &tracking, &order, now)).await?))
 }
 
 /// The merchant takes the order.

@@ -42,6 +42,7 @@ pub fn decide(order: Option<&Order>, command: &Command, now: Timestamp) -> Resul
         }
         Command::Assign { .. }
         | Command::Unassign { .. }
+        | Command::Expect { .. }
         | Command::Approach { .. }
         | Command::PickUp { .. }
         | Command::Bring { .. }
@@ -215,6 +216,11 @@ fn courier(order: &Order, command: &Command, now: Timestamp) -> Result<Vec<Event
             (_, Some(_)) => Ok(vec![Event::DriverUnassigned { courier, reason: reason.clone() }]),
             (from, None) => illegal(from, State::ReadyForPickup),
         },
+        // Late news of a way that is over or somebody else's says nothing any more.
+        Command::Expect { courier, eta } => {
+            let is_under_way = order.courier == Some(courier) && order.ended_at.is_none();
+            Ok(if is_under_way && order.eta != Some(eta) { vec![Event::Expected { eta }] } else { vec![] })
+        }
         Command::Approach { stage, reported_at } => match order.stage() {
             Some(from) if from < stage && order.leg.is_some() => Ok(vec![Event::LegMoved { stage }]),
             Some(from) if from < stage => Ok(approach(from, stage, reported_at)),

@@ -39,7 +39,7 @@ pub mod stream;
 pub mod track;
 pub mod views;
 
-pub use follow::{on_dispatch, on_payment, on_unaccepted, on_unpaid, on_unseen};
+pub use follow::{on_dispatch, on_expected, on_payment, on_unaccepted, on_unpaid, on_unseen};
 pub use model::{OrderId, State};
 pub use overdue::on_overdue;
 pub use stream::{Confirmed, EtaChanged, Happened, LegChanged, Mismatch, audit};

@@ -252,6 +252,10 @@ pub enum Event {
     },
     /// The customer wants it brought to another door.
     DropoffMoved(Box<Dropoff>),
+    /// Note: on the way it turned out that it will be at the door at another time than was shown.
+    Expected {
+        eta: Timestamp,
+    },
 }
 
 impl Event {
@@ -289,7 +293,8 @@ impl Event {
             | Self::LegEnded { .. }
             | Self::CodeRefused { .. }
             | Self::Seen
-            | Self::RefundFailed { .. } => return None,
+            | Self::RefundFailed { .. }
+            | Self::Expected { .. } => return None,
         })
     }
 }
@@ -372,6 +377,11 @@ pub enum Command {
     Unassign {
         courier: CourierId,
         reason: String,
+    },
+    /// The way of this courier takes longer or less long than was shown.
+    Expect {
+        courier: CourierId,
+        eta: Timestamp,
     },
     /// The courier is on the way to the food, or there.
     Approach {

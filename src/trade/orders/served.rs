@@ -78,6 +78,7 @@ pub fn data(event: &Event, currency: Currency) -> Value {
         | Event::LegEnded { .. }
         | Event::CodeRefused { .. }
         | Event::Seen
-        | Event::RefundFailed { .. } => json!({}),
+        | Event::RefundFailed { .. }
+        | Event::Expected { .. } => json!({}),
     }
 }

@@ -1,14 +1,17 @@
 //! Where an order is right now.
 
+use std::sync::Arc;
+
+use index::geo::Point;
 use serde::Serialize;
-use storage::{Direction, Read, Timestamp};
+use storage::{Direction, Read, Timestamp, View};
 use utoipa::ToSchema;
 
 use super::model::State;
 use super::record::{Axis, ORDERS, ORDERS_ACTIVE_BY, Order};
 use crate::city::couriers::CourierId;
+use crate::city::eta;
 use crate::city::tracking::Tracking;
-use crate::city::{catalog, cities};
 use crate::edge::P;
 
 /// Where the courier is, for those who wait.
@@ -25,11 +28,29 @@ pub struct TrackView {
     pub eta: Option<String>,
     /// Other orders that the courier picked up before this one and still carries.
     pub stops_before: Option<u32>,
+    /// The way that the courier still has to go, as a GeoJSON line; absent while they go to somebody else's door first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<Line>,
+}
+
+/// A GeoJSON `LineString`: `[lon, lat]` each.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Line {
+    r#type: &'static str,
+    coordinates: Vec<[f64; 2]>,
+}
+
+impl Line {
+    fn of(points: &[Point]) -> Self {
+        Self { r#type: "LineString", coordinates: points.iter().map(|point| [point.lon(), point.lat()]).collect() }
+    }
 }
 
 impl TrackView {
-    /// The track of an order at `now`. The position shows only while a courier has to do with it.
-    pub fn of(read: &(impl Read + ?Sized), tracking: &Tracking, order: &Order, now: Timestamp) -> Self {
+    /// The track of an order at `now`. The position shows only while a courier has to do with it. Asks the travel provider, which may be a server: on a
+    /// thread that may wait.
+    pub fn of(view: &Arc<View>, tracking: &Tracking, order: &Order, now: Timestamp) -> Self {
+        let read = &**view;
         let courier = order.courier.filter(|_| order.ended_at.is_none());
         let live = courier.and_then(|courier| tracking.position(courier));
         Self {
@@ -37,30 +58,14 @@ impl TrackView {
             position: live.map(|live| live.point.into()),
             at: live.map(|live| live.at.to_string()),
             heading: live.and_then(|live| live.heading_deg),
-            eta: arrival(read, order, live.map(|live| live.point), now).map(|at| at.to_string()),
+            // What is told: the watcher of expected arrivals keeps it right, so that this, the order and the live stream say the same.
+            eta: order.eta.map(|eta| eta.max(now).to_string()),
             stops_before: courier.map(|courier| stops_before(read, courier, order)),
+            route: courier
+                .and_then(|courier| eta::views::line(view, tracking, courier, order.id.as_u128(), now))
+                .map(|line| Line::of(&line)),
         }
     }
-}
-
-fn arrival(read: &(impl Read + ?Sized), order: &Order, from: Option<index::geo::Point>, now: Timestamp) -> Option<Timestamp> {
-    if order.ended_at.is_some() {
-        return None;
-    }
-    let created = &order.created;
-    let speed_mps = cities::get(read, created.city)?.speed_mps;
-    let seconds = |metres: f64| (metres / speed_mps).ceil() as i64;
-    let travel_s = i64::from(created.travel_s);
-    if order.picked_up_at.is_some() {
-        let left = from.map_or(travel_s, |from| seconds(from.distance_m(created.dropoff.point())));
-        return Some(now.plus_s(left));
-    }
-    let ready_at = order.ready_at.unwrap_or_else(|| order.created_at.plus_s(i64::from(created.prep_s)));
-    let there_at = match (from, catalog::merchant(read, created.merchant)) {
-        (Some(from), Some(merchant)) => now.plus_s(seconds(from.distance_m(merchant.point()))),
-        _ => now,
-    };
-    Some(ready_at.max(there_at).plus_s(travel_s))
 }
 
 fn stops_before(read: &(impl Read + ?Sized), courier: CourierId, order: &Order) -> u32 {

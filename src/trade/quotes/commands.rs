@@ -1,11 +1,14 @@
 //! Making a quote, and asking whether one can still become an order.
 
 use index::geo::Point;
-use storage::Direction;
+use storage::{Direction, Read, Timestamp};
 
 use super::model::{QUOTE_KEPT_S, QUOTE_TTL_S, QUOTES, QUOTES_BY_EXPIRY, Quote, QuoteId, Refusal};
 use crate::city::catalog::{self, Merchant, MerchantId};
 use crate::city::cities::{self, City, Settings};
+use crate::city::tracking::Tracking;
+use crate::city::travel::{Leg, Speeds, Times, trips};
+use crate::city::zones;
 use crate::engine::{Denied, Fault, Question, Resource, Tx};
 use crate::money::Money;
 use crate::money::pricing::{AMOUNT_MAX, Basket, price};
@@ -23,11 +26,31 @@ pub struct Asked {
     pub tip: Option<Money>,
 }
 
-/// Prices a cart at a door.
+/// The way from a cart's counter to a door, by the travel provider. None while there is no such cart, and where the command can ask as well by itself.
+/// A provider may be a server: ask on a thread that may wait.
+#[must_use]
+pub fn way(read: &(impl Read + ?Sized), tracking: &Tracking, cart: CartId, dropoff: Point, now: Timestamp) -> Option<Leg> {
+    let merchant = catalog::merchant(read, CARTS.get(read, &cart)?.merchant)?;
+    if tracking.is_plain(read, merchant.city) {
+        return None;
+    }
+    let times = tracking.times_in(read, merchant.city, now)?;
+    Some(times.leg(merchant.position.point(), dropoff, trips::usual_vehicle(read, merchant.city)))
+}
+
+/// Prices a cart at a door, along a straight line.
+///
+/// # Errors
+/// As [`create_along`].
+pub fn create(tx: &mut Tx<'_, '_>, asked: Asked) -> Result<(QuoteId, Quote), Failure> {
+    create_along(tx, asked, None)
+}
+
+/// Prices a cart at a door. `way` is what the travel provider says; it counts if it is the way in question, and else the straight line does.
 ///
 /// # Errors
 /// [`Failure::Denied`] for a cart that is not the caller's; [`Failure::Quote`] and [`Failure::Cart`] for what cannot be had.
-pub fn create(tx: &mut Tx<'_, '_>, asked: Asked) -> Result<(QuoteId, Quote), Failure> {
+pub fn create_along(tx: &mut Tx<'_, '_>, asked: Asked, way: Option<Leg>) -> Result<(QuoteId, Quote), Failure> {
     let cart = CARTS.get(tx, &asked.cart).ok_or(Denied::NotFound)?;
     tx.authorize(&Question::new("quotes.create", Resource::new("Quote", asked.cart).with("customer", cart.customer.to_string())))?;
     if cart.lines.is_empty() {
@@ -37,12 +60,14 @@ pub fn create(tx: &mut Tx<'_, '_>, asked: Asked) -> Result<(QuoteId, Quote), Fai
     if !catalog::is_open(&merchant, &city, tx.now()) {
         return Err(Refusal::MerchantClosed.into());
     }
-    if !cities::serves(&city, &settings, asked.dropoff) {
-        return Err(Refusal::OutOfArea.into());
-    }
+    let counter = merchant.position.point();
+    zones::no_go(tx, merchant.city, counter).map_err(Refusal::from)?;
+    zones::serves(tx, merchant.city, &city, &settings, asked.dropoff).map_err(Refusal::from)?;
     let lines = priced(tx, cart.merchant, &wanted(&cart.lines))?;
-    let distance_m = merchant.position.point().distance_m(asked.dropoff).round() as u32;
-    let basket = Basket { items_subtotal: subtotal(&lines), distance_m, tip: tip(asked.tip, &city)?, ..Basket::default() };
+    let way = way.filter(|way| way.from == counter && way.to == asked.dropoff);
+    let speeds = || trips::speeds(tx, merchant.city, tx.now()).unwrap_or_else(|| Speeds::of(city.speed_mps));
+    let way = way.unwrap_or_else(|| speeds().leg(counter, asked.dropoff, trips::usual_vehicle(tx, merchant.city)));
+    let basket = Basket { items_subtotal: subtotal(&lines), distance_m: way.metres, tip: tip(asked.tip, &city)?, ..Basket::default() };
     let amounts = price(&settings.fees, city.currency, &basket).map_err(|_| Refusal::TooExpensive)?;
     let address = asked.address.map(|address| address.seal(tx, cart.customer));
     let quote = Quote {
@@ -55,9 +80,9 @@ pub fn create(tx: &mut Tx<'_, '_>, asked: Asked) -> Result<(QuoteId, Quote), Fai
         fees: settings.fees,
         dropoff: asked.dropoff.into(),
         address,
-        distance_m,
+        distance_m: way.metres,
         prep_s: merchant.prep_minutes * 60,
-        travel_s: (f64::from(distance_m) / city.speed_mps).ceil() as u32,
+        travel_s: way.seconds,
         expires_at: tx.now().plus_s(QUOTE_TTL_S),
         used_by: None,
     };
@@ -99,10 +124,14 @@ pub fn place(tx: &Tx<'_, '_>, id: MerchantId) -> Result<Place, Fault> {
 /// Whether what was quoted can be had now. Its price holds whatever it costs by now.
 ///
 /// # Errors
-/// [`Refusal::MerchantClosed`] and [`Refusal::ItemUnavailable`] (an item that is gone altogether counts as that).
+/// [`Refusal::MerchantClosed`], [`Refusal::NoGo`] and [`Refusal::ItemUnavailable`] (an item that is gone altogether counts as that).
 pub fn still_possible(tx: &Tx<'_, '_>, quote: &Quote, place: &Place) -> Result<(), Refusal> {
     if !catalog::is_open(&place.merchant, &place.city, tx.now()) {
         return Err(Refusal::MerchantClosed);
+    }
+    // Also what was drawn since: it is for people's safety.
+    for point in [place.merchant.position, quote.dropoff] {
+        zones::no_go(tx, quote.city, point.point())?;
     }
     let is_there =
         |line: &&Line| catalog::item(tx, line.item).is_some_and(|item| item.merchant == quote.merchant && item.is_available(tx.now()));

@@ -1,5 +1,8 @@
 //! `POST /v1/quotes`
 
+use std::sync::Arc;
+
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -9,6 +12,8 @@ use utoipa_axum::routes;
 
 use super::commands::{self, Asked};
 use super::model::{Quote, QuoteId};
+use crate::city::tracking::Tracking;
+use crate::city::travel::Leg;
 use crate::edge::{Command, P, Problem};
 use crate::money::Money;
 use crate::money::pricing::ShownAmounts;
@@ -63,18 +68,30 @@ impl QuoteView {
 
 /// Prices a cart at a door.
 #[utoipa::path(post, path = "/v1/quotes", tag = "orders", request_body = QuoteBody, responses((status = 201, body = QuoteView)))]
-async fn create(command: Command<QuoteBody>) -> Result<Response, Problem> {
+async fn create(State(tracking): State<Arc<Tracking>>, command: Command<QuoteBody>) -> Result<Response, Problem> {
+    let way = way(&tracking, &command).await;
     command
-        .run("quotes.create", StatusCode::CREATED, |tx, body| {
+        .run("quotes.create", StatusCode::CREATED, move |tx, body| {
             let dropoff = body.dropoff.check("/dropoff")?;
             let address = body.address.map(Address::checked).transpose().map_err(Failure::from)?;
-            let (id, quote) = commands::create(tx, Asked { cart: body.cart_id, dropoff, address, tip: body.tip })?;
+            let (id, quote) = commands::create_along(tx, Asked { cart: body.cart_id, dropoff, address, tip: body.tip }, way)?;
             Ok(QuoteView::of(id, &quote))
         })
         .await
 }
 
+/// Asks the travel provider before the command begins: the writer waits for nobody.
+async fn way(tracking: &Arc<Tracking>, command: &Command<QuoteBody>) -> Option<Leg> {
+    let dropoff = command.body.dropoff.check("/dropoff").ok()?;
+    let (tracking, view, now, cart) = (tracking.clone(), command.engine.view(), command.engine.now(), command.body.cart_id);
+    if tracking.travel().is_free() {
+        return commands::way(&*view, &tracking, cart, dropoff, now);
+    }
+    // Should the thread fail, the straight line does.
+    tokio::task::spawn_blocking(move || commands::way(&*view, &tracking, cart, dropoff, now)).await.ok().flatten()
+}
+
 /// The routes of quotes.
-pub fn routes() -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(create))
+pub fn routes(tracking: Arc<Tracking>) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(create)).with_state(tracking)
 }

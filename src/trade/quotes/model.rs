@@ -6,6 +6,7 @@ use storage::{Id, Index, Kind, Row, Table, Timestamp};
 use crate::city::catalog::{ItemId, MerchantId};
 use crate::city::cities::CityId;
 use crate::city::place::Place;
+use crate::city::zones::NotServed;
 use crate::engine::UserId;
 use crate::money::Currency;
 use crate::money::pricing::{Amounts, Fees};
@@ -63,6 +64,15 @@ pub static QUOTES_BY_EXPIRY: Index<QuoteId, Quote> = Index::new(431, "quotes.by_
 /// Quotes by id.
 pub static QUOTES: Table<QuoteId, Quote> = Table::new(430, "quotes", &[&QUOTES_BY_EXPIRY]);
 
+impl From<NotServed> for Refusal {
+    fn from(not: NotServed) -> Self {
+        match not {
+            NotServed::OutOfArea => Self::OutOfArea,
+            NotServed::NoGo { zone } => Self::NoGo { zone },
+        }
+    }
+}
+
 /// Why not. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -74,6 +84,8 @@ pub enum Refusal {
     ItemUnavailable { items: Vec<ItemId>, names: Vec<String> },
     #[error("the merchant does not deliver there")]
     OutOfArea,
+    #[error("nobody is sent to {zone} at the moment")]
+    NoGo { zone: String },
     #[error("prices here are in {0}")]
     WrongCurrency(Currency),
     #[error("the tip cannot be that")]

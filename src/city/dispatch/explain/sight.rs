@@ -1,7 +1,7 @@
 //! What a policy saw when it decided, kept beside the decision, so that another policy can be asked what it would have done.
 //!
 //! It is bounded: the first candidates of the decision with what they carried, the decision's jobs, and some of the others that waited. Ways are as the
-//! crow flies at the city's speed of that day, whatever measured them then.
+//! crow flies at a bicycle's speed of that hour (others relative to it), whatever measured them then.
 
 use index::geo::Point;
 use serde::{Deserialize, Serialize};
