@@ -24,6 +24,7 @@ use crate::disk::Disk;
 use crate::disk::planted::{self, Bug};
 use crate::log::{Log, LogConfig, LogError, Position, Spare};
 use crate::random::Random;
+use crate::touched::Touched;
 use crate::txn::Txn;
 use crate::upgrade;
 use crate::view::{Layer, View};
@@ -199,7 +200,8 @@ impl Store {
             }
             Ok(())
         })?;
-        let head = View { recent, folding: Layer::new(), base: base.snapshot()?, position: reached };
+        let touched = Touched::new();
+        let head = View { recent, folding: Layer::new(), base: base.snapshot()?, position: reached, touched, notes: None };
         let format = upgrade::format_of(&head);
         if format.format > upgrade::KNOWN {
             return Err(OpenError::NewerState { found: format.format, known: upgrade::KNOWN, release: format.release });
@@ -281,6 +283,7 @@ impl Store {
         self.batch.count += 1;
         for (key, change) in changes {
             self.recent_bytes += entry_bytes(&key, &change);
+            self.head.touched.touch(&key, last + 1);
             self.head.recent.insert(key, change);
         }
         Ok((last + 1, value))

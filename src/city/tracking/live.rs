@@ -10,6 +10,7 @@ use storage::{Read, Timestamp};
 use tokio::sync::broadcast;
 
 use super::check::{Ping, check};
+use super::doing::Hints;
 use super::track::{TrackPoint, Trails};
 use crate::city::couriers::model::PRESENCES;
 use crate::city::couriers::{Availability, CourierId, Presence};
@@ -56,12 +57,13 @@ pub struct Accepted {
 
 /// The couriers' positions and those who follow them. One per appliance, shared by an `Arc`.
 pub struct Tracking {
-    positions: Positions,
+    pub(super) positions: Positions,
     feed: broadcast::Sender<Moved>,
     trails: Mutex<Trails>,
     /// Somebody was put on or off the map since the last picture: the next search that must know them takes a new one.
     outdated: AtomicBool,
     travel: OnceLock<Travel>,
+    pub(super) known_by: Hints,
 }
 
 impl Default for Tracking {
@@ -72,6 +74,7 @@ impl Default for Tracking {
             trails: Mutex::default(),
             outdated: AtomicBool::new(false),
             travel: OnceLock::new(),
+            known_by: Hints::default(),
         }
     }
 }

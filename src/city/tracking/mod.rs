@@ -8,9 +8,10 @@
 //! A ping never touches the log. What is in memory is lost with the process; after a start the slots are filled from the presence rows and the
 //! next pings.
 //!
-//! Reading order: [`check`] (the rules, pure), [`live`] (slots, feed), [`track`] (the sampled rows), [`http`].
+//! Reading order: [`check`] (the rules, pure), [`live`] (slots, feed), [`doing`] (what a search shows of whom it finds), [`track`] (the sampled rows), [`http`].
 
 pub mod check;
+pub mod doing;
 pub mod http;
 pub mod live;
 pub mod track;
