@@ -178,7 +178,7 @@ fn an_answer_outlives_what_is_written_elsewhere_and_not_what_it_was_drawn_from()
     assert!(THINGS.get(&noting, &1).is_some());
     let one = noting.footprint();
     let noting = before.noting();
-    assert_eq!(THINGS.find(&noting, &BY_COLOUR, &1).count(), 1);
+    assert_eq!(THINGS.find(&noting, &BY_COLOUR, &1_u8).count(), 1);
     let of_colour = noting.footprint();
     let stands = |view: &View, footprint: &Footprint| view.stands(footprint.traces(), footprint.since);
 
