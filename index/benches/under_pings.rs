@@ -26,7 +26,8 @@ const PICTURE_EVERY: Duration = Duration::from_millis(250);
 
 fn main() {
     let words: Vec<String> = env::args().collect();
-    let seconds = words.iter().position(|word| word == "--seconds").and_then(|at| words.get(at + 1)).map_or(5, |word| word.parse().unwrap());
+    let seconds =
+        words.iter().position(|word| word == "--seconds").and_then(|at| words.get(at + 1)).map_or(5, |word| word.parse().unwrap());
     let time = Duration::from_secs(seconds);
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     let points: Vec<Point> = (0..COURIERS).map(|_| dice.point()).collect();

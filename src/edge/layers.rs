@@ -110,7 +110,10 @@ struct Surroundings {
 impl<S> Layer<S> for Surroundings {
     type Service = Surrounded<S>;
     fn layer(&self, inner: S) -> Surrounded<S> {
-        Surrounded { inner, around: Arc::new(Around { gate: self.gate.clone(), traffic: self.traffic.clone(), figures: Figures::default() }) }
+        Surrounded {
+            inner,
+            around: Arc::new(Around { gate: self.gate.clone(), traffic: self.traffic.clone(), figures: Figures::default() }),
+        }
     }
 }
 

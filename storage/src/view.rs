@@ -89,7 +89,6 @@ impl View {
         Footprint::new(self.touched.moment(self.position.seq), traces)
     }
 
-
     /// The last command that this picture contains.
     #[must_use]
     pub fn position(&self) -> Position {

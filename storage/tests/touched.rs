@@ -169,7 +169,12 @@ fn an_answer_outlives_what_is_written_elsewhere_and_not_what_it_was_drawn_from()
     let mut store = open(&disk);
     let write = |store: &mut Store, table: &'static Table<u32, Thing>, key: u32| {
         store.begin(Timestamp::from_millis(0));
-        store.run(|txn| { table.put(txn, &key, &thing(1, 1)); Ok::<_, ()>(()) }).expect("it writes");
+        store
+            .run(|txn| {
+                table.put(txn, &key, &thing(1, 1));
+                Ok::<_, ()>(())
+            })
+            .expect("it writes");
         store.commit().expect("a healthy disk");
         store.views().now()
     };

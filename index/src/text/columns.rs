@@ -25,7 +25,8 @@ impl Shelf {
     pub(super) fn open(reader: &IndexReader, before: Option<&Self>) -> tantivy::Result<Self> {
         let searcher = reader.searcher();
         let segments: Vec<SegmentId> = searcher.segment_readers().iter().map(SegmentReader::segment_id).collect();
-        let known = |id: &SegmentId| before.and_then(|shelf| Some(shelf.columns[shelf.segments.iter().position(|other| other == id)?].clone()));
+        let known =
+            |id: &SegmentId| before.and_then(|shelf| Some(shelf.columns[shelf.segments.iter().position(|other| other == id)?].clone()));
         let opened = segments.iter().zip(searcher.segment_readers());
         let columns = opened.map(|(id, segment)| known(id).map_or_else(|| Columns::open(segment).map(Arc::new), Ok));
         let columns = columns.collect::<tantivy::Result<Vec<Arc<Columns>>>>()?;

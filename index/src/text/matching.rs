@@ -149,10 +149,8 @@ pub(super) fn query(
 /// A word of a name.
 fn name_word(fields: &Fields, asked: &Asked, is_forgiven: bool) -> tantivy::Result<Box<dyn Matches>> {
     // Words that are equal in any other reading have equal stems: this is everything as written.
-    let terms = vec![
-        (Term::from_field_text(fields.stems, &asked.stem), AS_WRITTEN),
-        (Term::from_field_text(fields.broad, &asked.broad), ALIKE),
-    ];
+    let terms =
+        vec![(Term::from_field_text(fields.stems, &asked.stem), AS_WRITTEN), (Term::from_field_text(fields.broad, &asked.broad), ALIKE)];
     let mut similar = Vec::new();
     let folded = [fields.name_folded, fields.labels];
     if asked.may_go_on() {
