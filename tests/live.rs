@@ -143,11 +143,36 @@ async fn an_order_is_followed_in_order_once_and_over_broken_lines() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_and_queue_join_while_orders_rain() {
+    rows_and_queue_join(0).await;
+}
+
+/// A crowd is told in rounds: those who come in the midst of one have their place in it, and nobody hears anything twice or late.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_and_queue_join_in_a_crowd() {
+    rows_and_queue_join(300).await;
+}
+
+async fn rows_and_queue_join(crowd: usize) {
     const ORDERS: usize = 24;
     let (app, town) = town().await;
     let ama = town.customer("+233200000001").await;
     let topic = format!("merchant:{}", town.merchant);
     let before = town.wire.write(&ama.token, "PATCH /v1/me", &json!({ "name": "Ama" })).await.is(200).seq().1;
+    let mut crowded = Vec::new();
+    for _ in 0..crowd {
+        let mut line = Line::of(&town, &town.staff).await;
+        assert_eq!(line.subscribe(&topic, None).await["type"], "subscribed");
+        crowded.push(tokio::spawn(async move {
+            let mut heard = Vec::new();
+            while heard.len() < ORDERS {
+                let event = line.event().await;
+                if event["event"]["type"] == "OrderConfirmed" {
+                    heard.push(event["seq"].as_u64().expect("a number"));
+                }
+            }
+            heard
+        }));
+    }
     let rain = tokio::spawn({
         let (town, ama) = (town.clone(), ama.clone());
         async move {
@@ -182,8 +207,8 @@ async fn rows_and_queue_join_while_orders_rain() {
             heard
         })
     });
-    let heard: Vec<Vec<u64>> =
-        futures_util::future::join_all(followers).await.into_iter().map(|follower| follower.expect("it follows")).collect();
+    let all = followers.collect::<Vec<_>>().into_iter().chain(crowded);
+    let heard: Vec<Vec<u64>> = futures_util::future::join_all(all).await.into_iter().map(|one| one.expect("it follows")).collect();
     rain.await.expect("it rains");
     assert!(heard[0].is_sorted_by(|a, b| a < b), "each once and in order: {:?}", heard[0]);
     assert!(heard.iter().all(|one| *one == heard[0]), "{heard:?}");

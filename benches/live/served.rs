@@ -21,6 +21,14 @@ fn memory(pid: u32) -> f64 {
     line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a number") * 1024.0
 }
 
+/// CPU time of a process so far, in µs.
+fn cpu_us(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("our own child");
+    // utime and stime: fields 14 and 15, after the name in brackets; clock ticks are 1/100 s on Linux.
+    let fields = stat.rsplit(')').next().expect("a name in brackets").split_whitespace();
+    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() * 10_000.0
+}
+
 fn address_in(line: &str) -> SocketAddr {
     let found = line.split_whitespace().find_map(|word| word.trim_start_matches("http://").parse().ok());
     found.unwrap_or_else(|| panic!("no address in {line:?}"))
@@ -92,6 +100,10 @@ impl Served {
         memory(self.child.id())
     }
 
+    pub fn cpu_us(&self) -> f64 {
+        cpu_us(self.child.id())
+    }
+
     /// Places cash orders, each as soon as the one before is answered: events of the city.
     pub async fn order(&self, count: usize) {
         let base = format!("http://{}/v1", self.address);
@@ -135,6 +147,10 @@ impl Bare {
 
     pub fn memory(&self) -> f64 {
         memory(self.child.id())
+    }
+
+    pub fn cpu_us(&self) -> f64 {
+        cpu_us(self.child.id())
     }
 
     /// Has it say `count` frames of `bytes` to everybody.

@@ -4,87 +4,15 @@
 //! peers answer the slots in the order of a frozen picture. Mark: `positions` ≤ 1.5 × `rstar` at 100,000.
 #![allow(clippy::unwrap_used)]
 
+mod peers;
+
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use index::geo::{Fix, Point, Positions};
+use index::geo::{Point, Positions};
+use peers::{Dice, PlainGrid, fix, plane};
 use rstar::{RTree, primitives::GeomWithData};
-use std::{collections::BinaryHeap, hint::black_box};
+use std::hint::black_box;
 
-const SOUTH: f64 = 33.43;
-const WEST: f64 = -7.75;
-const HEIGHT: f64 = 0.27; // 30 km
-const WIDTH: f64 = 0.324; // 30 km at this latitude
 const QUERIES: usize = 4096;
-
-/// A generator of our own, so that no crate's next version changes the input (xorshift64*).
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> f64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn point(&mut self) -> Point {
-        Point::new(SOUTH + HEIGHT * self.next(), WEST + WIDTH * self.next()).unwrap()
-    }
-}
-
-/// Metres in the plane from the south-west corner.
-fn plane(point: Point) -> [f64; 2] {
-    let metres = 111_195.08;
-    [(point.lon() - WEST) * metres * 33.565_f64.to_radians().cos(), (point.lat() - SOUTH) * metres]
-}
-
-/// The plain grid: fixed cells, rings until ten are certain.
-struct PlainGrid {
-    side_m: f64,
-    across: i64,
-    cells: Vec<Vec<([f64; 2], u32)>>,
-}
-
-impl PlainGrid {
-    fn new(points: &[[f64; 2]]) -> Self {
-        let side_m = (30_100.0_f64 * 30_100.0 * 3.0 / points.len() as f64).sqrt().max(50.0);
-        let across = (30_200.0 / side_m) as i64 + 1;
-        let mut cells = vec![Vec::new(); (across * across) as usize];
-        for (slot, point) in (0..).zip(points) {
-            cells[((point[1] / side_m) as i64 * across + (point[0] / side_m) as i64) as usize].push((*point, slot));
-        }
-        Self { side_m, across, cells }
-    }
-
-    fn nearest(&self, from: [f64; 2], k: usize) -> Vec<(u64, u32)> {
-        let (x, y) = ((from[0] / self.side_m) as i64, (from[1] / self.side_m) as i64);
-        let mut best: BinaryHeap<(u64, u32)> = BinaryHeap::with_capacity(k + 1);
-        for ring in 0..self.across {
-            for (i, j) in (-ring..=ring).flat_map(|i| (-ring..=ring).map(move |j| (i, j))) {
-                if i.abs().max(j.abs()) != ring || !(0..self.across).contains(&(x + i)) || !(0..self.across).contains(&(y + j)) {
-                    continue;
-                }
-                for (point, slot) in &self.cells[((y + j) * self.across + x + i) as usize] {
-                    let d2 = ((point[0] - from[0]).powi(2) + (point[1] - from[1]).powi(2)).to_bits();
-                    if best.len() < k || best.peek().is_some_and(|worst| d2 < worst.0) {
-                        best.push((d2, *slot));
-                        if best.len() > k {
-                            best.pop();
-                        }
-                    }
-                }
-            }
-            let sure_m = ring as f64 * self.side_m;
-            if best.len() == k && best.peek().is_some_and(|worst| f64::from_bits(worst.0) <= sure_m * sure_m) {
-                break;
-            }
-        }
-        best.into_sorted_vec()
-    }
-}
-
-fn fix(point: Point, at_ms: i64) -> Fix {
-    Fix { point, at_ms, heading_deg: None, speed_mps: Some(7.0), accuracy_m: Some(5.0) }
-}
 
 fn nearest(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("nearest-10");

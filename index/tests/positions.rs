@@ -39,7 +39,7 @@ proptest! {
         let positions = Positions::new();
         for (id, (at, _, free)) in (1000_u128..).zip(&couriers) {
             let slot = positions.insert(id).unwrap();
-            positions.set_tag(slot, u32::from(*free));
+            positions.set_tag(slot, u64::from(*free));
             prop_assert_eq!(positions.ping(slot, &fix(*at, 1)), Ping::Taken);
         }
         prop_assert_eq!(positions.refresh(), !couriers.is_empty());

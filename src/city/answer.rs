@@ -1,13 +1,12 @@
 //! What all of the city's answers share: the ETag on what can be edited, the refusal of a field, of a version.
 
-use axum::Json;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use index::geo::Point;
 use serde::Serialize;
 
 use super::field::Invalid;
-use crate::edge::{P, Problem};
+use crate::edge::{Json, P, Problem};
 use crate::money::Currency;
 
 /// A thing that can be edited, with its version as `ETag`.

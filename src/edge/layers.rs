@@ -1,29 +1,35 @@
 //! What surrounds every request: its id, its log line, its figures, its limits, and a net for panics.
+//!
+//! One service around each route and not a layer for each concern: axum boxes every layer of every route, and copies all that is inside it for each
+//! request.
 
 use std::any::Any;
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use tower_http::cors::{AllowHeaders, AllowOrigin, Any as AnyValue, CorsLayer};
+use futures_util::future::BoxFuture;
+use metrics::Histogram;
+use tower::{Layer, Service};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Any as AnyValue, Cors, CorsLayer};
 use tracing::Instrument;
 
 use super::gate::Gate;
 use super::problem::{Problem, REQUEST_ID};
 
 /// Requests under way at once; one more is told to come back.
-const REQUESTS_MAX: usize = 4_096;
+const REQUESTS_MAX: u64 = 4_096;
 
 static REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Counters of the edge.
 #[derive(Default)]
@@ -32,21 +38,14 @@ pub struct Traffic {
     under_way: AtomicU64,
 }
 
-/// Wraps the routes. What every request needs is done in one layer: each further one costs it a boxed service and a boxed future.
+/// Wraps the routes.
 pub fn wrap(routes: Router, gate: Gate, traffic: Arc<Traffic>) -> Router {
     let sandbox = gate.engine.is_sandbox();
     let routes = routes
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::new(405, "method_not_allowed", "this path knows other methods: see Allow") })
-        .layer(from_fn_with_state(Surroundings { gate, traffic }, observed));
-    if sandbox { routes.layer(localhost_cors()) } else { routes }
-}
-
-/// What the layer puts around each request.
-#[derive(Clone)]
-struct Surroundings {
-    gate: Gate,
-    traffic: Arc<Traffic>,
+        .layer(Surroundings { gate, traffic });
+    if sandbox { routes.layer(Localhost(localhost_cors())) } else { routes }
 }
 
 /// A page on a developer's localhost may call the sandbox.
@@ -67,9 +66,127 @@ fn localhost_cors() -> CorsLayer {
         .max_age(Duration::from_secs(600))
 }
 
-/// A handler's panic ends its request and nothing else.
-async fn caught(request: Request, next: Next) -> Response {
-    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|payload| panicked(&*payload))
+/// CORS for those who ask for it: a request of a browser's page has an origin, all others go straight on.
+#[derive(Clone)]
+struct Localhost(CorsLayer);
+
+impl<S: Clone> Layer<S> for Localhost {
+    type Service = FromLocalhost<S>;
+    fn layer(&self, inner: S) -> FromLocalhost<S> {
+        FromLocalhost { cors: self.0.layer(inner.clone()), inner }
+    }
+}
+
+#[derive(Clone)]
+struct FromLocalhost<S> {
+    inner: S,
+    cors: Cors<S>,
+}
+
+impl<S> Service<Request> for FromLocalhost<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        if request.headers().contains_key(header::ORIGIN) { Box::pin(self.cors.call(request)) } else { Box::pin(self.inner.call(request)) }
+    }
+}
+
+/// Makes a [`Surrounded`] of each route.
+#[derive(Clone)]
+struct Surroundings {
+    gate: Gate,
+    traffic: Arc<Traffic>,
+}
+
+impl<S> Layer<S> for Surroundings {
+    type Service = Surrounded<S>;
+    fn layer(&self, inner: S) -> Surrounded<S> {
+        Surrounded {
+            inner,
+            around: Arc::new(Around { gate: self.gate.clone(), traffic: self.traffic.clone(), figures: Figures::default() }),
+        }
+    }
+}
+
+/// A route and what surrounds it.
+#[derive(Clone)]
+struct Surrounded<S> {
+    inner: S,
+    around: Arc<Around>,
+}
+
+struct Around {
+    gate: Gate,
+    traffic: Arc<Traffic>,
+    figures: Figures,
+}
+
+impl<S> Service<Request> for Surrounded<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let begun = Instant::now();
+        let around = self.around.clone();
+        let given = request.headers().get(&REQUEST_ID_HEADER).and_then(|id| id.to_str().ok()).filter(|id| (1..=128).contains(&id.len()));
+        let id = given.map_or_else(fresh_id, ToOwned::to_owned);
+        let traceparent = request.headers().get(&TRACEPARENT).cloned();
+        let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
+        around.figures.named(request.extensions().get::<MatchedPath>());
+        request.extensions_mut().insert(around.gate.clone());
+        let place = Place::take(&around.traffic, request.uri().path());
+        // Handlers may panic before their future exists.
+        let answer = place.map(|place| (place, span.in_scope(|| catch_unwind(AssertUnwindSafe(|| self.inner.call(request))))));
+        let header = HeaderValue::from_str(&id);
+        let answered = async move {
+            let mut response = match answer {
+                None => Problem::new(503, "overloaded", "too many requests are under way").retry_after(1).into_response(),
+                Some((_place, Err(panic))) => panicked(&*panic),
+                Some((_place, Ok(answer))) => match AssertUnwindSafe(answer).catch_unwind().await {
+                    Ok(Ok(response)) => response,
+                    Ok(Err(never)) => match never {},
+                    Err(panic) => panicked(&*panic),
+                },
+            };
+            let took = begun.elapsed();
+            let status = response.status().as_u16();
+            tracing::debug!(status, took_us = took.as_micros() as u64, "answered");
+            around.figures.record(status, took);
+            let headers = response.headers_mut();
+            head(headers, header.ok(), traceparent);
+            Ok(response)
+        };
+        Box::pin(REQUEST_ID.scope(id, answered).instrument(span))
+    }
+}
+
+/// The headers of every answer.
+fn head(headers: &mut HeaderMap, id: Option<HeaderValue>, traceparent: Option<HeaderValue>) {
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if let Some(id) = id {
+        headers.insert(&REQUEST_ID_HEADER, id);
+    }
+    if let Some(traceparent) = traceparent {
+        headers.insert(&TRACEPARENT, traceparent);
+    }
 }
 
 fn panicked(payload: &(dyn Any + Send)) -> Response {
@@ -84,83 +201,54 @@ fn panicked(payload: &(dyn Any + Send)) -> Response {
     Problem::new(500, "internal", "something is wrong here; nothing was changed. The server's log has the request id").into_response()
 }
 
-async fn limited(traffic: &Traffic, request: Request, next: Next) -> Response {
-    /// Gives the place back however the request ends, also when its connection breaks.
-    struct Place<'a>(&'a AtomicU64);
-    impl Drop for Place<'_> {
-        fn drop(&mut self) {
-            self.0.fetch_sub(1, Ordering::Relaxed);
+/// A place among the requests under way; given back however the request ends, also when its connection breaks.
+struct Place(Option<Arc<Traffic>>);
+
+impl Place {
+    /// `None` if all are taken.
+    fn take(traffic: &Arc<Traffic>, path: &str) -> Option<Self> {
+        traffic.requests.fetch_add(1, Ordering::Relaxed);
+        // A long poll waits, it does not work: it takes no place from those who do. The connections are bounded.
+        if path == "/v1/couriers/me/offers" {
+            return Some(Self(None));
         }
+        let under_way = traffic.under_way.fetch_add(1, Ordering::Relaxed);
+        let place = Self(Some(traffic.clone()));
+        // Streams hold their place only until their head is sent; probes must answer under any load.
+        let probe = matches!(path, "/healthz" | "/readyz" | "/metrics");
+        (under_way < REQUESTS_MAX || probe).then_some(place)
     }
-    traffic.requests.fetch_add(1, Ordering::Relaxed);
-    // A long poll waits, it does not work: it takes no place from those who do. The connections are bounded.
-    if request.uri().path() == "/v1/couriers/me/offers" {
-        return caught(request, next).await;
-    }
-    let under_way = traffic.under_way.fetch_add(1, Ordering::Relaxed);
-    let _place = Place(&traffic.under_way);
-    // Streams hold their place only until their head is sent; probes must answer under any load.
-    let probe = matches!(request.uri().path(), "/healthz" | "/readyz" | "/metrics");
-    if under_way >= REQUESTS_MAX as u64 && !probe {
-        return Problem::new(503, "overloaded", "too many requests are under way").retry_after(1).into_response();
-    }
-    caught(request, next).await
 }
 
-async fn observed(State(around): State<Surroundings>, mut request: Request, next: Next) -> Response {
-    let begun = Instant::now();
-    let Surroundings { gate, traffic } = around;
-    request.extensions_mut().insert(gate);
-    let given = request.headers().get(&REQUEST_ID_HEADER).and_then(|id| id.to_str().ok()).filter(|id| (1..=128).contains(&id.len()));
-    let id = given.map_or_else(fresh_id, ToOwned::to_owned);
-    let shown = HeaderValue::from_str(&id).ok();
-    if let Some(value) = &shown {
-        request.headers_mut().insert(REQUEST_ID_HEADER.clone(), value.clone());
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(traffic) = &self.0 {
+            traffic.under_way.fetch_sub(1, Ordering::Relaxed);
+        }
     }
-    let traceparent = request.headers().get("traceparent").cloned();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
-    let mut response = REQUEST_ID.scope(id, limited(&traffic, request, next).instrument(span.clone())).await;
-    let status = response.status().as_u16();
-    let took = begun.elapsed();
-    tracing::debug!(parent: &span, status, took_us = took.as_micros() as u64, "answered");
-    took_by(route.as_ref().map_or("unmatched", MatchedPath::as_str), class(status), took);
-    let headers = response.headers_mut();
-    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if let Some(value) = shown {
-        headers.insert(REQUEST_ID_HEADER.clone(), value);
-    }
-    if let Some(traceparent) = traceparent {
-        headers.insert("traceparent", traceparent);
-    }
-    response
 }
 
-/// Counts a request. The figures of a route are looked up once by each thread: the registry's own way hashes and copies their names each time.
-fn took_by(route: &str, class: &'static str, took: Duration) {
-    thread_local! {
-        static KNOWN: RefCell<HashMap<String, Vec<(&'static str, metrics::Histogram)>>> = RefCell::default();
+/// How long the requests of one route take, by class of status; looked up once, because looking up costs more than counting.
+#[derive(Default)]
+struct Figures {
+    route: OnceLock<String>,
+    by_class: [OnceLock<Histogram>; CLASSES.len()],
+}
+
+const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+
+impl Figures {
+    fn named(&self, path: Option<&MatchedPath>) {
+        self.route.get_or_init(|| path.map_or("unmatched", MatchedPath::as_str).to_owned());
     }
-    KNOWN.with_borrow_mut(|known| {
-        if !known.contains_key(route) {
-            known.insert(route.to_owned(), Vec::new());
-        }
-        let Some(classes) = known.get_mut(route) else { return };
-        let at = classes.iter().position(|(known, _)| *known == class).unwrap_or_else(|| {
-            classes.push((class, metrics::histogram!("medina_http_request_seconds", "route" => route.to_owned(), "status" => class)));
-            classes.len() - 1
+
+    fn record(&self, status: u16, took: Duration) {
+        let class = (usize::from(status / 100)).clamp(2, 5) - 2;
+        let histogram = self.by_class[class].get_or_init(|| {
+            let route = self.route.get().cloned().unwrap_or_default();
+            metrics::histogram!("medina_http_request_seconds", "route" => route, "status" => CLASSES[class])
         });
-        classes[at].1.record(took.as_secs_f64());
-    });
-}
-
-fn class(status: u16) -> &'static str {
-    match status {
-        200..300 => "2xx",
-        300..400 => "3xx",
-        400..500 => "4xx",
-        _ => "5xx",
+        histogram.record(took.as_secs_f64());
     }
 }
 

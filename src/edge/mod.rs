@@ -7,6 +7,7 @@
 pub mod command;
 pub mod docs;
 pub mod gate;
+pub mod json;
 pub mod layers;
 pub mod live;
 pub mod page;
@@ -21,6 +22,7 @@ pub mod waiting;
 pub use crate::engine::Caller;
 pub use command::{Command, Empty, PublicCommand};
 pub use gate::{Authenticate, Ctx, Gate, PublicCtx, Unauthenticated};
+pub use json::Json;
 pub use page::{Page, PageQuery};
 pub use place::P;
 pub use problem::Problem;

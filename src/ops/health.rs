@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::extract::{ConnectInfo, State};
 use axum::http::header;
@@ -18,6 +19,8 @@ use crate::engine::Engine;
 
 /// Upper ends of the classes of `medina_eta_error_seconds`.
 const ARRIVAL_ERRORS_S: [f64; 6] = [60.0, 120.0, 300.0, 600.0, 1200.0, 2400.0];
+/// How often what was recorded is summed up.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// The process's figures; installed once, shared by every appliance in the process (tests start several).
 pub fn recorder() -> &'static PrometheusHandle {
@@ -30,6 +33,15 @@ pub fn recorder() -> &'static PrometheusHandle {
         let handle = recorder.handle();
         // Another recorder can only be one of a host program's; then the figures are there.
         let _ = metrics::set_global_recorder(recorder);
+        // What is recorded waits in memory until it is summed up, also where nobody ever asks for the figures.
+        let kept = handle.clone();
+        let upkeep = move || loop {
+            std::thread::sleep(UPKEEP_EVERY);
+            kept.run_upkeep();
+        };
+        if let Err(error) = std::thread::Builder::new().name("medina-figures".to_owned()).spawn(upkeep) {
+            tracing::error!(%error, "the figures are summed up only when somebody asks for them");
+        }
         handle
     })
 }

@@ -21,6 +21,7 @@ pub mod scrub;
 pub mod snapshot;
 pub mod store;
 pub mod table;
+pub mod touched;
 pub mod txn;
 pub mod upgrade;
 pub mod view;
@@ -36,6 +37,7 @@ pub use key::KeyPart;
 pub use log::{Hash, Position};
 pub use store::{Options, Store};
 pub use table::{Index, Row, Table};
+pub use touched::{Footprint, Moment, Trace};
 pub use txn::Txn;
 pub use view::{Direction, Read, View};
 

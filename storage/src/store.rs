@@ -25,6 +25,7 @@ use crate::clock::Timestamp;
 use crate::disk::Disk;
 use crate::log::{Log, LogConfig, LogError, Position};
 use crate::random::Random;
+use crate::touched::Touched;
 use crate::txn::Txn;
 use crate::upgrade;
 use crate::view::{Layer, View};
@@ -203,7 +204,8 @@ impl Store {
             }
             Ok(())
         })?;
-        let head = View { recent, folding: Layer::new(), base: base.snapshot()?, position: reached };
+        let touched = Touched::new();
+        let head = View { recent, folding: Layer::new(), base: base.snapshot()?, position: reached, touched, notes: None };
         let format = upgrade::format_of(&head);
         if format.format > upgrade::KNOWN {
             return Err(OpenError::NewerState { found: format.format, known: upgrade::KNOWN, release: format.release });
@@ -286,6 +288,7 @@ impl Store {
         for (key, change) in changes {
             self.batch.tables.add_key(&key);
             self.recent_bytes += entry_bytes(&key, &change);
+            self.head.touched.touch(&key, last + 1);
             self.head.recent.insert(key, change);
         }
         Ok((last + 1, value))

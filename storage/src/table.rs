@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::fault::{Fault, raise};
 use crate::key::KeyPart;
+use crate::touched::Trace;
 use crate::txn::Txn;
 use crate::view::{Direction, Read};
 use crate::{Key, Value};
@@ -126,6 +127,11 @@ impl<K: KeyPart + 'static, V: Row + 'static> Table<K, V> {
     pub fn get(&self, read: &(impl Read + ?Sized), key: &K) -> Option<V> {
         let raw = self.raw_key(key);
         read.get_raw(&raw).map(|value| Self::decode(&raw, &value))
+    }
+
+    /// Where changes of the row under `key` leave their number.
+    pub fn trace(&self, key: &K) -> Trace {
+        Trace::of_key(&self.raw_key(key))
     }
 
     /// Whether there is a row under `key`.

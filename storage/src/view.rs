@@ -10,8 +10,11 @@
 
 use std::iter::Peekable;
 
+use std::sync::Arc;
+
 use crate::base::Snapshot;
 use crate::log::Position;
+use crate::touched::{Footprint, Moment, Notes, Touched, Trace};
 use crate::{Change, Key, Value};
 
 pub use crate::layer::Layer;
@@ -31,6 +34,15 @@ pub trait Read {
     fn get_raw(&self, key: &[u8]) -> Option<Value>;
     /// Entries with `from <= key < to`, in key order or against it.
     fn scan_raw<'a>(&'a self, from: &[u8], to: &[u8], direction: Direction) -> Box<dyn Iterator<Item = (Key, Value)> + 'a>;
+    /// The moment of this picture, for an answer that is to be kept; `None` where nothing may be kept (a command's own picture).
+    fn moment(&self) -> Option<Moment> {
+        None
+    }
+    /// Whether rows with these traces are the same here as they were at `since`. Never wrongly `true`.
+    fn stands(&self, traces: &[Trace], since: Moment) -> bool {
+        let (_, _) = (traces, since);
+        false
+    }
 }
 
 impl<T: Read + ?Sized> Read for std::sync::Arc<T> {
@@ -39,6 +51,12 @@ impl<T: Read + ?Sized> Read for std::sync::Arc<T> {
     }
     fn scan_raw<'a>(&'a self, from: &[u8], to: &[u8], direction: Direction) -> Box<dyn Iterator<Item = (Key, Value)> + 'a> {
         (**self).scan_raw(from, to, direction)
+    }
+    fn moment(&self) -> Option<Moment> {
+        (**self).moment()
+    }
+    fn stands(&self, traces: &[Trace], since: Moment) -> bool {
+        (**self).stands(traces, since)
     }
 }
 
@@ -49,9 +67,25 @@ pub struct View {
     pub(crate) folding: Layer,
     pub(crate) base: Snapshot,
     pub(crate) position: Position,
+    pub(crate) touched: Touched,
+    /// What is read, if somebody wants to know.
+    pub(crate) notes: Option<Arc<Notes>>,
 }
 
 impl View {
+    /// The same picture; what is read of it is noted for [`View::footprint`].
+    #[must_use]
+    pub fn noting(&self) -> Self {
+        Self { notes: Some(Arc::default()), ..self.clone() }
+    }
+
+    /// What was read of this picture since [`View::noting`] made it.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        let traces = self.notes.as_ref().map(|notes| notes.taken()).unwrap_or_default();
+        Footprint::new(self.touched.moment(self.position.seq), traces)
+    }
+
     /// The last command that this picture contains.
     #[must_use]
     pub fn position(&self) -> Position {
@@ -72,6 +106,9 @@ impl View {
 
 impl Read for View {
     fn get_raw(&self, key: &[u8]) -> Option<Value> {
+        if let Some(notes) = &self.notes {
+            notes.key(key);
+        }
         if let Some(change) = self.recent.get(key).or_else(|| self.folding.get(key)) {
             return change;
         }
@@ -79,7 +116,22 @@ impl Read for View {
     }
 
     fn scan_raw<'a>(&'a self, from: &[u8], to: &[u8], direction: Direction) -> Box<dyn Iterator<Item = (Key, Value)> + 'a> {
+        if let Some(notes) = &self.notes {
+            notes.range(from, to);
+        }
         merge(self.layers(from, to, direction), direction)
+    }
+
+    fn moment(&self) -> Option<Moment> {
+        Some(self.touched.moment(self.position.seq))
+    }
+
+    fn stands(&self, traces: &[Trace], since: Moment) -> bool {
+        let stands = self.touched.stands(traces, since, self.position.seq);
+        if let Some(notes) = self.notes.as_ref().filter(|_| stands) {
+            notes.add(traces);
+        }
+        stands
     }
 }
 

@@ -284,6 +284,15 @@ async fn pings_move_the_map_and_only_the_believed_ones() {
         .map(|one| (one["courier_id"].as_str().unwrap().to_owned(), one["distance_m"].as_u64().unwrap()))
         .collect();
     assert_eq!(seen, [(other.id.to_string(), 400), (rider.id.to_string(), 700)]);
+    // What they do is known beside their places, and at once: also after it was asked for.
+    for status in ["break", "online", "break"] {
+        assert_eq!(town.report(&other, status, Some(400.0)).await.0, 200);
+        let (_, near) = town.get(&town.admin, "/v1/dispatch/nearby?lat=5.6&lon=-0.2").await;
+        let theirs: Vec<&Value> = near["data"].as_array().unwrap().iter().map(|one| &one["status"]).collect();
+        assert_eq!(theirs, [status, "online"]);
+        let (_, near) = town.get(&town.admin, "/v1/dispatch/nearby?lat=5.6&lon=-0.2&status=break").await;
+        assert_eq!(near["data"].as_array().unwrap().len(), usize::from(status == "break"));
+    }
     for body in [
         json!({ "pings": [] }),
         json!({ "pings": [{ "lat": 91.0, "lon": 0.0, "at": at(0) }] }),

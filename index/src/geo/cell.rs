@@ -69,7 +69,7 @@ struct Buffer {
 #[repr(align(64))]
 pub(super) struct Cell {
     state: AtomicU32,
-    tag: AtomicU32,
+    tag: AtomicU64,
     buffers: [Buffer; 2],
 }
 
@@ -102,15 +102,15 @@ impl Buffer {
 
 impl Cell {
     pub(super) fn new() -> Self {
-        Self { state: AtomicU32::new(0), tag: AtomicU32::new(0), buffers: [Buffer::empty(), Buffer::empty()] }
+        Self { state: AtomicU32::new(0), tag: AtomicU64::new(0), buffers: [Buffer::empty(), Buffer::empty()] }
     }
 
     /// The caller's word about this courier. It is a fact of its own, not of a fix, hence a word of its own.
-    pub(super) fn tag(&self) -> u32 {
+    pub(super) fn tag(&self) -> u64 {
         self.tag.load(Ordering::Acquire)
     }
 
-    pub(super) fn set_tag(&self, tag: u32) {
+    pub(super) fn set_tag(&self, tag: u64) {
         self.tag.store(tag, Ordering::Release);
     }
 

@@ -81,7 +81,7 @@ pub fn distance_m(a: Point, b: Point) -> f64 {
 
 /// Many distances from one point: [`distance_m`], with what is known about the point worked out once.
 #[derive(Clone, Copy)]
-pub(super) struct Distances {
+pub(crate) struct Distances {
     from: Point,
     sin_lat: f64,
     cos_lat: f64,
@@ -91,12 +91,12 @@ impl Distances {
     /// Within a city (0.02 rad, 127 km) the first terms of the series are as good as the functions: the next ones are below 1e-13.
     const NEAR_RAD: f64 = 0.02;
 
-    pub(super) fn from(point: Point) -> Self {
+    pub(crate) fn from(point: Point) -> Self {
         let (sin_lat, cos_lat) = point.lat.to_radians().sin_cos();
         Self { from: point, sin_lat, cos_lat }
     }
 
-    pub(super) fn to_m(self, to: Point) -> f64 {
+    pub(crate) fn to_m(self, to: Point) -> f64 {
         let lat = (to.lat - self.from.lat).to_radians();
         let lon = (to.lon - self.from.lon).to_radians();
         if lat.abs() > Self::NEAR_RAD || lon.abs() > Self::NEAR_RAD {

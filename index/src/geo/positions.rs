@@ -59,7 +59,7 @@ pub struct Seen {
     pub distance_m: f64,
     pub fix: Fix,
     /// The caller's word, see [`Positions::set_tag`].
-    pub tag: u32,
+    pub tag: u64,
 }
 
 /// What [`Positions::nearest_widening`] found.
@@ -178,13 +178,13 @@ impl Positions {
     }
 
     /// Sets the caller's word about this slot: flags such as city and availability, for the filters of searches. Seen by every later query.
-    pub fn set_tag(&self, slot: Slot, tag: u32) {
+    pub fn set_tag(&self, slot: Slot, tag: u64) {
         self.cell(slot).set_tag(tag);
     }
 
     /// The caller's word; 0 until set.
     #[must_use]
-    pub fn tag(&self, slot: Slot) -> u32 {
+    pub fn tag(&self, slot: Slot) -> u64 {
         self.cell(slot).tag()
     }
 

@@ -125,7 +125,7 @@ impl TextIndex {
         merging.set_min_num_segments(SEGMENTS_MERGED);
         merging.set_min_layer_size(SMALL_DOCUMENTS);
         writer.set_merge_policy(Box::new(merging));
-        let shelf = ArcSwap::from_pointee(Shelf::open(&reader)?);
+        let shelf = ArcSwap::from_pointee(Shelf::open(&reader, None)?);
         Ok(Self { writer: Mutex::new(writer), reader, shelf, fields })
     }
 
@@ -164,7 +164,8 @@ impl TextIndex {
         commit.set_payload(&at.text());
         commit.commit()?;
         self.reader.reload()?;
-        self.shelf.store(Arc::new(Shelf::open(&self.reader)?));
+        let shelf = Shelf::open(&self.reader, Some(&self.shelf.load()))?;
+        self.shelf.store(Arc::new(shelf));
         Ok(())
     }
 

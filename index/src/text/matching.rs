@@ -8,10 +8,10 @@
 //! Letters are taken for wrong only in words that hardly occur as written, and in all of them where nothing else is found: who writes "burger" in a
 //! city of burgers means it, and pays no time for guesses.
 
-use super::{analyzer::Reading, cells, function_words::is_function_word, model::Query, schema::Fields, similar::Similar};
+use super::{analyzer::Reading, cells, function_words::is_function_word, model::Query, schema::Fields, similar::Similar, word::Word};
 use tantivy::{
     Searcher, Term,
-    query::{AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, Occur, Query as Matches, TermQuery},
+    query::{AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, Query as Matches, TermQuery},
     schema::IndexRecordOption,
 };
 
@@ -146,37 +146,31 @@ pub(super) fn query(
     Ok(if all.is_empty() { Box::new(AllQuery) } else { Box::new(BooleanQuery::intersection(all)) })
 }
 
-/// A word of a name: some way has to lead to it, and then how well it is written counts, too. The second part is looked at in matches only.
-fn name_word(fields: &Fields, word: &Asked, is_forgiven: bool) -> tantivy::Result<Box<dyn Matches>> {
+/// A word of a name.
+fn name_word(fields: &Fields, asked: &Asked, is_forgiven: bool) -> tantivy::Result<Box<dyn Matches>> {
     // Words that are equal in any other reading have equal stems: this is everything as written.
-    let mut ways: Vec<(Box<dyn Matches>, f32)> = vec![
-        (term(Term::from_field_text(fields.stems, &word.stem)), AS_WRITTEN),
-        (term(Term::from_field_text(fields.broad, &word.broad)), ALIKE),
-    ];
+    let terms =
+        vec![(Term::from_field_text(fields.stems, &asked.stem), AS_WRITTEN), (Term::from_field_text(fields.broad, &asked.broad), ALIKE)];
+    let mut similar = Vec::new();
     let folded = [fields.name_folded, fields.labels];
-    if word.may_go_on() {
-        ways.push((Box::new(Similar::new(&folded, &word.folded, 0, true)?), BEGUN));
+    if asked.may_go_on() {
+        similar.push((Similar::new(&folded, &asked.folded, 0, true)?, BEGUN));
     }
-    let most = if is_forgiven { word.typos() } else { 0 };
+    let most = if is_forgiven { asked.typos() } else { 0 };
     for (wrong, points) in [(1, ONE_WRONG), (2, TWO_WRONG)].into_iter().filter(|(wrong, _)| *wrong <= most) {
-        ways.push((Box::new(Similar::new(&folded, &word.folded, wrong, wrong <= word.typos_begun())?), points));
+        similar.push((Similar::new(&folded, &asked.folded, wrong, wrong <= asked.typos_begun())?, points));
     }
-    let ways = ways.into_iter().map(|(way, points)| Box::new(ConstScoreQuery::new(way, points)) as Box<dyn Matches>).collect();
-    Ok(Box::new(BooleanQuery::new(vec![
-        (Occur::Must, Box::new(BooleanQuery::union(ways)) as Box<dyn Matches>),
-        (Occur::Should, as_written(fields, word)),
-    ])))
+    Ok(Box::new(Word { terms, similar, written: written_in(fields, asked).into() }))
 }
 
 /// Where a word counts how much.
-fn written_in(fields: &Fields, word: &Asked) -> impl Iterator<Item = (Term, f32)> {
+fn written_in(fields: &Fields, word: &Asked) -> [(Term, f32); 4] {
     [
         (Term::from_field_text(fields.name, &word.exact), 2.0),
         (Term::from_field_text(fields.name_folded, &word.folded), 1.8),
         (Term::from_field_text(fields.labels, &word.folded), 1.2),
         (Term::from_field_text(fields.stems, &word.stem), 1.0),
     ]
-    .into_iter()
 }
 
 /// A word of a sentence, the score of all of it together being the sum: all that was written counts, and the name once more.
@@ -193,9 +187,4 @@ fn term(term: Term) -> Box<dyn Matches> {
 
 fn matching(term: Term) -> Box<dyn Matches> {
     Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs))
-}
-
-fn as_written(fields: &Fields, word: &Asked) -> Box<dyn Matches> {
-    let ways = written_in(fields, word).map(|(term, boost)| Box::new(BoostQuery::new(matching(term), boost)) as Box<dyn Matches>);
-    Box::new(DisjunctionMaxQuery::with_tie_breaker(ways.collect(), 0.1))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     TextIndex,
-    columns::{Columns, Names, Shelf},
+    columns::{Circle, Columns, Names, Shelf},
     highlight::highlight,
     matching::{Asked, NAME_WORDS_MAX, Patience, asked, query as compiled},
     model::{Cursor, Hit, Page, Query, SearchError, Sort},
@@ -53,7 +53,8 @@ impl TextIndex {
         let weight = compiled.weight(EnableScoring::enabled_from_searcher(&shelf.searcher))?;
         let mut matches = Matches::default();
         for ((ord, segment), columns) in (0..).zip(shelf.searcher.segment_readers()).zip(&shelf.columns) {
-            let mut sieve = Sieve { query, has_text: !words.is_empty(), columns, names: Names::default() };
+            let circle = query.near.map(|(from, radius_m)| Circle::new(from, radius_m));
+            let mut sieve = Sieve { query, circle, has_text: !words.is_empty(), columns, names: Names::default() };
             let mut counts = vec![0_u64; columns.cuisines.len()];
             // Scores are asked for last: most of the work is to find out that a match is elsewhere.
             let mut scorer = weight.scorer(segment, 1.0)?;
@@ -62,7 +63,7 @@ impl TextIndex {
                 if !segment.is_deleted(doc)
                     && let Some(found) = sieve.pass(DocAddress::new(ord, doc), &mut || scorer.score())?
                 {
-                    columns.cuisines_of(doc).for_each(|cuisine| counts[cuisine] += 1);
+                    columns.count_cuisines(doc, &mut counts);
                     matches.found.push(found);
                 }
                 doc = scorer.advance();
@@ -103,6 +104,7 @@ fn may_forgive(words: &[Asked]) -> bool {
 /// Decides which matches of a segment count, and where they stand.
 struct Sieve<'a> {
     query: &'a Query<'a>,
+    circle: Option<Circle>,
     has_text: bool,
     columns: &'a Columns,
     names: Names,
@@ -110,19 +112,18 @@ struct Sieve<'a> {
 
 impl Sieve<'_> {
     fn pass(&mut self, at: DocAddress, score: &mut dyn FnMut() -> Score) -> tantivy::Result<Option<Match>> {
-        let (query, columns, doc) = (self.query, &self.columns, at.doc_id);
-        let rating = columns.rating_milli.first(doc);
+        let (query, columns, doc) = (self.query, self.columns, at.doc_id);
+        let fact = columns.fact(doc);
+        let distance_m = match &self.circle {
+            None => None,
+            Some(circle) => match circle.distance_m(fact) {
+                None => return Ok(None),
+                near => near,
+            },
+        };
+        let rated = query.rating_milli_min.is_some() || query.sort == Sort::Rating;
+        let rating = if rated { columns.rating_milli.first(doc) } else { None };
         if query.rating_milli_min.is_some_and(|least| rating.is_none_or(|rating| rating < least.into())) {
-            return Ok(None);
-        }
-        let radius_m = query.near.and_then(|(_, radius_m)| radius_m);
-        if let (Some((from, _)), Some(radius_m)) = (query.near, radius_m)
-            && columns.is_beyond(doc, from, radius_m)
-        {
-            return Ok(None);
-        }
-        let distance_m = query.near.and_then(|(from, _)| columns.distance_m(doc, from));
-        if radius_m.is_some_and(|radius_m| distance_m.is_none_or(|distance_m| distance_m > radius_m)) {
             return Ok(None);
         }
         if let Some(accept) = query.accept
@@ -130,7 +131,7 @@ impl Sieve<'_> {
         {
             return Ok(None);
         }
-        let popularity = columns.popularity.first(doc).unwrap_or(0);
+        let popularity = u64::from(fact.popularity);
         let score = if self.has_text { score() + nudge(popularity, distance_m) } else { 0.0 };
         let order = match (query.sort, self.has_text, distance_m) {
             (Sort::Relevance, true, _) => descending(score),
@@ -140,8 +141,7 @@ impl Sieve<'_> {
             (Sort::Rating, ..) => rating.map_or(u64::MAX, |rating| u64::MAX - 1 - rating),
             (Sort::Price, ..) => columns.price_minor.first(doc).map_or(u64::MAX, |price| (price ^ i64::MIN) as u64),
         };
-        let tie = columns.tie.first(doc).unwrap_or(0);
-        Ok(Some(Match { cursor: Cursor { order, tie }, at, score, distance_m }))
+        Ok(Some(Match { cursor: Cursor { order, tie: fact.tie }, at, score, distance_m }))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::{fmt, sync::Arc};
 use tantivy::{
-    BitSet, DocId, Score, SegmentReader, TantivyError, Term,
-    query::{BitSetDocSet, ConstScorer, DfaWrapper, EnableScoring, Explanation, FuzzyTermQuery, Query, Scorer, Weight},
+    BitSet, SegmentReader, Term,
+    query::{DfaWrapper, FuzzyTermQuery},
     schema::{Field, IndexRecordOption},
 };
 
@@ -31,7 +31,8 @@ impl Similar {
         Ok(Self { fields: fields.into(), automaton: Arc::new(fuzzy.automaton()?), between })
     }
 
-    fn documents(&self, segment: &SegmentReader) -> tantivy::Result<BitSet> {
+    /// The documents of a segment that have one.
+    pub(super) fn documents(&self, segment: &SegmentReader) -> tantivy::Result<BitSet> {
         let mut documents = BitSet::with_max_value(segment.max_doc());
         for field in self.fields.iter() {
             let index = segment.inverted_index(*field)?;
@@ -58,24 +59,5 @@ impl Similar {
 impl fmt::Debug for Similar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Similar").field("fields", &self.fields).field("between", &self.between).finish_non_exhaustive()
-    }
-}
-
-impl Query for Similar {
-    fn weight(&self, _: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
-        Ok(Box::new(self.clone()))
-    }
-}
-
-impl Weight for Similar {
-    fn scorer(&self, segment: &SegmentReader, boost: Score) -> tantivy::Result<Box<dyn Scorer>> {
-        Ok(Box::new(ConstScorer::new(BitSetDocSet::from(self.documents(segment)?), boost)))
-    }
-
-    fn explain(&self, segment: &SegmentReader, doc: DocId) -> tantivy::Result<Explanation> {
-        if self.documents(segment)?.contains(doc) {
-            return Ok(Explanation::new("Similar", 1.0));
-        }
-        Err(TantivyError::InvalidArgument(format!("document {doc} does not match")))
     }
 }

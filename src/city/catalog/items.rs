@@ -1,6 +1,5 @@
 //! `/v1/merchants/{id}/menu`, `/v1/merchants/{id}/items`, `/v1/items`
 
-use axum::Json;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -15,7 +14,7 @@ use crate::city::answer::Versioned;
 use crate::city::cities;
 use crate::city::field::{self, Invalid};
 use crate::city::patch::Patch;
-use crate::edge::{Command, Path, Problem, PublicCtx};
+use crate::edge::{Command, Json, Path, Problem, PublicCtx};
 use crate::money::pricing::AMOUNT_MAX;
 use crate::money::{Currency, Money};
 

@@ -1,6 +1,5 @@
 //! `/v1/merchants`
 
-use axum::Json;
 use axum::http::StatusCode;
 use axum::response::Response;
 use index::geo::Point;
@@ -17,7 +16,7 @@ use crate::city::answer::{self, Versioned};
 use crate::city::cities::{self, City, CityId};
 use crate::city::field::{self, Invalid};
 use crate::city::patch::Patch;
-use crate::edge::{Command, P, Page, PageQuery, Path, Problem, PublicCtx, Query};
+use crate::edge::{Command, Json, P, Page, PageQuery, Path, Problem, PublicCtx, Query};
 use crate::people::users::Phone;
 
 pub(super) fn routes() -> OpenApiRouter {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -22,7 +21,7 @@ use crate::city::cities::CityId;
 use crate::city::field;
 use crate::city::patch::Patch;
 use crate::city::tracking::Tracking;
-use crate::edge::{Command, Ctx, P, Page, PageQuery, Path, Problem, Query};
+use crate::edge::{Command, Ctx, Json, P, Page, PageQuery, Path, Problem, Query};
 use crate::engine::{Question, Resource, UserId};
 
 impl From<Refusal> for Problem {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -23,7 +22,7 @@ use crate::city::cities;
 use crate::city::couriers::{self, Availability, CourierId};
 use crate::city::field;
 use crate::city::tracking::Tracking;
-use crate::edge::{Command, Ctx, Empty, P, Path, Problem, Query, waited};
+use crate::edge::{Command, Ctx, Empty, Json, P, Path, Problem, Query, waited};
 use crate::engine::{Question, Resource};
 use crate::money::Money;
 

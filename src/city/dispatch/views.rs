@@ -9,6 +9,7 @@ use super::model::{DECISIONS, DECISIONS_BY_SUBJECT, Decision, DecisionId, OFFERS
 use super::route::{self, Route, Start};
 use super::scene;
 use crate::city::couriers::{self, Availability, Courier, CourierId, Presence};
+use crate::city::tracking::doing::Doing;
 use crate::city::tracking::{Doubt, Tracking};
 
 /// What a courier is being asked at `now`.
@@ -74,19 +75,18 @@ const NEARBY_M_MAX: f64 = 50_000.0;
 /// The nearest `limit` couriers who work, nearest first.
 #[must_use]
 pub fn nearby(view: &View, tracking: &Tracking, point: Point, limit: usize, wanted: Option<Availability>) -> Vec<Near> {
-    let fits = |id: u128| wanted.is_none_or(|wanted| couriers::presence(view, CourierId::from_u128(id)).availability == wanted);
     tracking
-        .nearest(point, limit, NEARBY_M_MAX, |seen| fits(seen.id))
+        .nearest(point, limit, NEARBY_M_MAX, |seen| wanted.is_none_or(|wanted| tracking.doing(view, seen).availability == wanted))
         .into_iter()
         .map(|seen| {
+            let Doing { availability, load } = tracking.doing(view, &seen);
             let courier = CourierId::from_u128(seen.id);
-            let presence = couriers::presence(view, courier);
             Near {
                 courier,
                 position: seen.fix.point,
                 distance_m: seen.distance_m.round() as u32,
-                availability: presence.availability,
-                load: presence.load(),
+                availability,
+                load,
                 silent_since: couriers::silence(view, courier).map(|silence| silence.heard_at()),
                 doubt: tracking.doubt(courier),
             }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use utoipa_axum::router::OpenApiRouter;
@@ -12,7 +11,7 @@ use utoipa_axum::routes;
 use super::ask::{Answer, Asked};
 use super::service::Search;
 use crate::edge::gate::parse_seq;
-use crate::edge::{Problem, PublicCtx, Query};
+use crate::edge::{Json, Problem, PublicCtx, Query};
 
 /// How long a search waits until it finds what the caller has written.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -15,7 +14,7 @@ use super::check::Ping;
 use super::intake::{Accepted, Received};
 use super::live::Tracking;
 use crate::city::couriers;
-use crate::edge::{Command, P, Problem};
+use crate::edge::{Command, Json, P, Problem};
 
 /// A batch has 1 to this many pings.
 pub const PINGS_MAX: usize = 100;

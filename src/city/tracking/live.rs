@@ -9,6 +9,7 @@ use index::geo::{Fix, Point, Positions, Seen, Slot};
 use storage::{Read, Timestamp};
 use tokio::sync::broadcast;
 
+use super::doing::Hints;
 use super::doubt::Doubt;
 use super::intake::Alarm;
 use super::signs::{Heard, Signs};
@@ -68,6 +69,7 @@ pub struct Tracking {
     outdated: AtomicBool,
     travel: OnceLock<Travel>,
     closed: Closed,
+    pub(super) known_by: Hints,
 }
 
 impl Default for Tracking {
@@ -82,6 +84,7 @@ impl Default for Tracking {
             outdated: AtomicBool::new(false),
             travel: OnceLock::new(),
             closed: Closed::default(),
+            known_by: Hints::default(),
         }
     }
 }

@@ -11,9 +11,11 @@
 //! it came), and the machine's steady clock (who has fallen silent). What is in memory is lost with the process; after a start the slots are filled from
 //! the presence rows and the next pings.
 //!
-//! Reading order: [`check`] and [`doubt`] (the rules, pure), [`signs`] (who was heard of), [`live`] (slots, feed), `intake` (pings in), [`track`] (the sampled rows), [`http`].
+//! Reading order: [`check`] and [`doubt`] (the rules, pure), [`signs`] (who was heard of), [`live`] (slots, feed), `intake` (pings in), [`doing`] (what a
+//! search shows of whom it finds), [`track`] (the sampled rows), [`http`].
 
 pub mod check;
+pub mod doing;
 pub mod doubt;
 pub mod http;
 mod intake;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use storage::View;
+use storage::{Footprint, Read, View};
 
 use super::frame::Frame;
 use super::hub::Subscription;
@@ -92,8 +92,8 @@ pub struct Following {
     pub topic: String,
     /// The last event that was told or passed over, by its command and number.
     told: (u64, u32),
-    /// The newest commit that was known when the right to it was asked for.
-    asked_at: u64,
+    /// What the right to it was drawn from when it was last asked for.
+    right: Option<Footprint>,
     /// The place at the hub, once there is one.
     pub place: Option<Subscription>,
     /// The rows that are being read.
@@ -104,7 +104,7 @@ impl Following {
     /// From after `seq` on.
     #[must_use]
     pub fn new(asked: &str, topic: String, seq: u64) -> Self {
-        Self { asked: asked.to_owned(), topic, told: (seq, u32::MAX), asked_at: 0, place: None, reading: None }
+        Self { asked: asked.to_owned(), topic, told: (seq, u32::MAX), right: None, place: None, reading: None }
     }
 
     /// Begins to read the next rows.
@@ -138,27 +138,29 @@ impl Following {
         self.told >= (from, u32::MAX)
     }
 
-    /// Whether the client may hear more. Asked before anything is told; free while nothing has been committed.
+    /// Whether the client may hear more. Asked before anything is told; free while nothing was written to the rows that the right was drawn from (the
+    /// sign-in, the user, what the topic is about).
     ///
     /// # Errors
     /// [`Refused`].
     pub fn still(&mut self, listener: &Listener) -> Result<(), Refused> {
         let view = listener.gate.engine.view();
-        if view.position().seq == self.asked_at {
+        if self.right.as_ref().is_some_and(|right| view.stands(right.traces(), right.since)) {
             return Ok(());
         }
         self.ask(listener, &view)
     }
 
-    /// The same, whatever was committed: a token ends by time alone.
+    /// The same, whatever was written: a token ends by time alone.
     ///
     /// # Errors
     /// [`Refused`].
     pub fn ask(&mut self, listener: &Listener, view: &View) -> Result<(), Refused> {
-        if listener.may(view, &self.asked)? != self.topic {
+        let view = view.noting();
+        if listener.may(&view, &self.asked)? != self.topic {
             return Err(Problem::not_found().into());
         }
-        self.asked_at = view.position().seq;
+        self.right = Some(view.footprint());
         Ok(())
     }
 }

@@ -44,6 +44,8 @@ struct Follow {
 
 /// A client's buffers are small: ten thousand of them must fit a small server.
 const BUFFER_BYTES: usize = 4 << 10;
+/// Frames are written together up to this: a write costs as much as some ten frames, and what was once collected stays allocated.
+const WRITE_BYTES: usize = 3 << 10;
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
 impl Live {
@@ -63,7 +65,7 @@ async fn follow(State(live): State<Live>, request: Request) -> Result<Response, 
             Some(caller) => Some(live.listener(&gate, &parts, &caller)?),
             None => None,
         };
-        let upgrade = upgrade.read_buffer_size(BUFFER_BYTES).write_buffer_size(0).max_message_size(MESSAGE_BYTES_MAX);
+        let upgrade = upgrade.read_buffer_size(BUFFER_BYTES).write_buffer_size(WRITE_BYTES).max_message_size(MESSAGE_BYTES_MAX);
         return Ok(upgrade.on_upgrade(move |socket| socket::serve(socket, gate, live, listener)));
     }
     let ctx = Ctx::from_request_parts(&mut parts, &()).await?;

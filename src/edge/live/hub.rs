@@ -1,6 +1,10 @@
 //! Who follows what. One task reads the committed events in order and hands each to the queues of its topics.
+//!
+//! A topic that a crowd follows is told in rounds: everything that was committed since the last round goes to one place after the other, some places a
+//! turn, so that each client is woken once a round and others get their turn in between. What is committed meanwhile is the next round's. On one topic
+//! the order is that of the commits; between a crowd's topic and another there is none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,8 +36,8 @@ impl Queue {
         (Self { frames, overrun: Arc::default() }, receiver)
     }
 
-    fn offer(&self, frame: &Frame) -> bool {
-        let taken = self.frames.try_send(frame.clone()).is_ok();
+    fn offer(&self, frames: &[Frame]) -> bool {
+        let taken = frames.iter().all(|frame| self.frames.try_send(frame.clone()).is_ok());
         if !taken {
             self.overrun.missed.store(true, Ordering::Release);
             self.overrun.bell.notify_one();
@@ -61,6 +65,11 @@ pub const FRAMES_BEHIND_MAX: usize = 512;
 /// Events read at a time.
 const CHUNK: usize = 1_024;
 
+/// A topic with so many places is told in rounds.
+const CROWD: usize = 256;
+/// Places of a crowd that are told before others get their turn.
+const PLACES_A_TURN: usize = 128;
+
 /// The subscriptions.
 pub struct Hub {
     inner: Mutex<Inner>,
@@ -73,9 +82,20 @@ pub struct Hub {
 #[derive(Default)]
 struct Inner {
     topics: HashMap<String, Vec<(u64, Queue)>>,
-    /// Events up to here have been handed out.
+    /// Events up to here have been handed out, or are in a round under way: a new place's frames begin after it.
     delivered: u64,
+    /// Events up to here have been handed out to everybody.
+    settled: u64,
+    /// The newest place.
     next: u64,
+}
+
+/// What a crowd is told together.
+struct Round {
+    topic: String,
+    frames: Vec<Frame>,
+    /// The newest place that it is for.
+    newest: u64,
 }
 
 /// A place on a topic; dropping it ends the subscription.
@@ -93,7 +113,7 @@ impl Hub {
         let commits = engine.follow(&[EVENTS.id]);
         let delivered = engine.view().position().seq;
         let hub = Arc::new(Self {
-            inner: Mutex::new(Inner { delivered, ..Inner::default() }),
+            inner: Mutex::new(Inner { delivered, settled: delivered, ..Inner::default() }),
             engine: engine.downgrade(),
             readers: Arc::default(),
             reach: commits.reach(),
@@ -121,8 +141,16 @@ impl Hub {
             let placed = after(&*view, delivered, CHUNK);
             let more = placed.len() >= CHUNK;
             let up_to = if more { placed.last().map_or(delivered, |last| last.seq) } else { view.position().seq };
-            self.hand_out(&placed, up_to);
+            let rounds = self.hand_out(&placed, up_to);
             drop((view, engine));
+            for round in rounds {
+                let mut told = 0;
+                while let Some(last) = self.turn(&round, told) {
+                    told = last;
+                    tokio::task::yield_now().await;
+                }
+            }
+            self.lock().settled = up_to;
             if more {
                 tokio::task::yield_now().await;
             } else if commits.changed().await.is_err() {
@@ -131,17 +159,40 @@ impl Hub {
         }
     }
 
-    fn hand_out(&self, placed: &[Placed], up_to: u64) {
+    /// Tells the few at once; what is left is for crowds.
+    fn hand_out(&self, placed: &[Placed], up_to: u64) -> Vec<Round> {
         let mut inner = self.lock();
+        let mut rounds: BTreeMap<&str, Vec<Frame>> = BTreeMap::new();
         for (at, one) in placed.iter().enumerate() {
             for topic in &one.event.topics {
-                if inner.topics.contains_key(topic) {
-                    let frame = Frame::of_event(placed, at, topic);
-                    inner.send(topic, &frame);
+                match inner.topics.get(topic).map(Vec::len) {
+                    None => (),
+                    Some(CROWD..) => rounds.entry(topic).or_default().push(Frame::of_event(placed, at, topic)),
+                    Some(_) => inner.send(topic, &Frame::of_event(placed, at, topic)),
                 }
             }
         }
         inner.delivered = up_to;
+        let newest = inner.next;
+        rounds.into_iter().map(|(topic, frames)| Round { topic: topic.to_owned(), frames, newest }).collect()
+    }
+
+    /// Tells the next places of a crowd after the place `told`; the last of them, or `None` if there are no more.
+    fn turn(&self, round: &Round, told: u64) -> Option<u64> {
+        let mut inner = self.lock();
+        let queues = inner.topics.get(&round.topic)?;
+        // New places come at the end: the list is in their order.
+        let next = queues.partition_point(|(id, _)| *id <= told);
+        let mut last = None;
+        let mut missed = false;
+        for (id, queue) in queues[next..].iter().take_while(|(id, _)| *id <= round.newest).take(PLACES_A_TURN) {
+            missed |= !queue.offer(&round.frames);
+            last = Some(*id);
+        }
+        if missed {
+            inner.drop_overrun(&round.topic);
+        }
+        last
     }
 
     /// Sends something that is not kept (a position) to whoever follows `topic` now.
@@ -180,15 +231,24 @@ impl Inner {
     fn skip_to(&mut self, seq: u64) -> Option<u64> {
         if self.topics.is_empty() {
             self.delivered = self.delivered.max(seq);
+            self.settled = self.delivered;
             return None;
         }
         Some(self.delivered)
     }
 
-    /// A queue that is full or gone loses its place: the client sees its queue end, and resumes from the rows.
     fn send(&mut self, topic: &str, frame: &Frame) {
+        let Some(queues) = self.topics.get(topic) else { return };
+        let missed = queues.iter().filter(|(_, queue)| !queue.offer(std::slice::from_ref(frame))).count();
+        if missed > 0 {
+            self.drop_overrun(topic);
+        }
+    }
+
+    /// A queue that is full or gone loses its place: the client sees its queue end, and resumes from the rows.
+    fn drop_overrun(&mut self, topic: &str) {
         if let Some(queues) = self.topics.get_mut(topic) {
-            queues.retain(|(_, queue)| queue.offer(frame));
+            queues.retain(|(_, queue)| !queue.is_overrun());
             if queues.is_empty() {
                 self.topics.remove(topic);
             }
@@ -200,7 +260,9 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         let mut inner = self.hub.lock();
         if let Some(queues) = inner.topics.get_mut(&self.topic) {
-            queues.retain(|(id, _)| *id != self.id);
+            if let Ok(at) = queues.binary_search_by_key(&self.id, |(id, _)| *id) {
+                queues.remove(at);
+            }
             if queues.is_empty() {
                 inner.topics.remove(&self.topic);
             }
@@ -213,7 +275,7 @@ impl Background for Hub {
         "live"
     }
     fn is_idle(&self, seq: u64) -> bool {
-        self.lock().delivered >= seq.min(self.reach.seq())
+        self.lock().settled >= seq.min(self.reach.seq())
     }
     fn next_due(&self) -> Option<storage::Timestamp> {
         None

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use futures_util::SinkExt;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::following::{Following, Listener, Refused, Rows};
 use super::frame::Frame;
@@ -22,6 +24,8 @@ const AUTH_PATIENCE: Duration = Duration::from_secs(10);
 const SEND_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the server waits to say why it hangs up.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+/// Frames that are told between two looks at whatever else there is.
+const FRAMES_AT_ONCE: usize = 64;
 /// Topics a client may follow at once.
 const TOPICS_MAX: usize = 64;
 
@@ -68,6 +72,7 @@ pub async fn serve(socket: WebSocket, gate: Gate, live: Live, listener: Option<L
     let mut client = Client { gate, live, socket, listener, followed: HashMap::new(), queue };
     let mut recheck = tokio::time::interval(RECHECK_EVERY);
     let auth_deadline = tokio::time::sleep(AUTH_PATIENCE);
+    let mut told = Vec::new();
     tokio::pin!(auth_deadline);
     let (code, reason) = loop {
         let step = tokio::select! {
@@ -75,7 +80,7 @@ pub async fn serve(socket: WebSocket, gate: Gate, live: Live, listener: Option<L
                 Some(Ok(message)) => client.hear(message).await,
                 Some(Err(_)) | None => return,
             },
-            Some(frame) = frames.recv() => client.tell(&frame).await,
+            1.. = frames.recv_many(&mut told, FRAMES_AT_ONCE) => client.tell_all(told.drain(..)).await,
             (topic, rows) = next_rows(&mut client.followed) => client.tell_rows(&topic, rows).await,
             _ = recheck.tick() => client.recheck().await,
             () = client.queue.overrun() => Err(SLOW),
@@ -106,36 +111,57 @@ async fn next_rows(followed: &mut HashMap<String, Following>) -> (String, Option
 
 type Step = Result<(), Close>;
 
+/// Sends for as long as the client's line takes something and the server runs.
+async fn patiently(stop: &mut watch::Receiver<bool>, sent: impl Future<Output = Result<(), axum::Error>>) -> Step {
+    tokio::select! {
+        biased;
+        sent = sent => sent.map_err(|_| GONE),
+        () = stopped(stop) => Err(STOPPING),
+        () = tokio::time::sleep(SEND_PATIENCE) => Err(SLOW),
+    }
+}
+
 impl Client {
     async fn send(&mut self, text: String) -> Step {
-        tokio::select! {
-            biased;
-            sent = self.socket.send(Message::Text(text.into())) => sent.map_err(|_| GONE),
-            () = stopped(&mut self.live.stop) => Err(STOPPING),
-            () = tokio::time::sleep(SEND_PATIENCE) => Err(SLOW),
+        self.feed(text.into()).await?;
+        self.flush().await
+    }
+
+    /// Says something that need not go out before the next [`Client::flush`].
+    async fn feed(&mut self, text: Utf8Bytes) -> Step {
+        patiently(&mut self.live.stop, self.socket.feed(Message::Text(text))).await
+    }
+
+    async fn flush(&mut self) -> Step {
+        patiently(&mut self.live.stop, self.socket.flush()).await
+    }
+
+    /// Many frames, few writes.
+    async fn tell_all(&mut self, frames: impl Iterator<Item = Frame>) -> Step {
+        for frame in frames {
+            self.tell(&frame).await?;
         }
+        self.flush().await
     }
 
     async fn tell(&mut self, frame: &Frame) -> Step {
         // Left meanwhile.
-        if !self.followed.contains_key(&*frame.topic) || !self.may_still(&frame.topic).await? {
+        if !self.followed.contains_key(&frame.topic) || !self.may_still(&frame.topic).await? {
             return Ok(());
         }
-        let Some(following) = self.followed.get_mut(&*frame.topic) else { return Ok(()) };
+        let Some(following) = self.followed.get_mut(&frame.topic) else { return Ok(()) };
         if !following.is_news(frame) {
             return Ok(());
         }
         let text = frame.text(&following.asked);
-        self.send(text).await
+        self.feed(text).await
     }
 
     /// Tells what was read, then reads on, or takes the place at the hub.
     async fn tell_rows(&mut self, topic: &str, rows: Option<Rows>) -> Step {
         let mut rows = rows.ok_or(FAULT)?;
         loop {
-            for frame in &rows.frames {
-                self.tell(frame).await?;
-            }
+            self.tell_all(rows.frames.drain(..)).await?;
             let Some(following) = self.followed.get_mut(topic) else { return Ok(()) };
             following.passed(rows.up_to);
             following.reading = None;

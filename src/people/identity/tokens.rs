@@ -6,16 +6,16 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Serialize};
-use storage::View;
+use storage::{Moment, Read, View};
 
 use super::keys::SigningKeys;
-use super::model::SessionId;
+use super::model::{FAMILIES, SessionId};
 use super::sessions;
 use crate::edge::{Authenticate, Unauthenticated};
 use crate::engine::{Caller, Fault, Principal, UserId};
@@ -61,10 +61,12 @@ struct Verified {
     user: UserId,
     session: SessionId,
     expires_s: u64,
+    /// When its sign-in was last seen to go on.
+    live: Option<Moment>,
 }
 
 const SHARDS: usize = 16;
-/// With 16 shards: 65,536 tokens, some 6 MiB.
+/// With 16 shards: 65,536 tokens, some 8 MiB.
 const SHARD_TOKENS_MAX: usize = 4_096;
 
 /// Signs and verifies.
@@ -165,16 +167,15 @@ impl Tokens {
         })
     }
 
-    fn remembered(&self, token: &str, now_s: u64) -> Result<Verified, Unauthenticated> {
+    fn remembered(&self, token: &str, now_s: u64) -> Result<([u8; 32], Verified), Unauthenticated> {
         let hash = *blake3::hash(token.as_bytes()).as_bytes();
-        let shard = &self.verified[usize::from(hash[0]) % SHARDS];
-        let known = shard.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).copied();
+        let known = self.shard(&hash).get(&hash).copied();
         if let Some(known) = known {
-            return if now_s < known.expires_s { Ok(known) } else { Err(Unauthenticated("this access token is over: refresh it")) };
+            return if now_s < known.expires_s { Ok((hash, known)) } else { Err(Unauthenticated("this access token is over: refresh it")) };
         }
         let claims = self.verify(token)?;
-        let verified = Verified { user: claims.sub, session: claims.sid, expires_s: claims.exp };
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let verified = Verified { user: claims.sub, session: claims.sid, expires_s: claims.exp, live: None };
+        let mut shard = self.shard(&hash);
         if shard.len() >= SHARD_TOKENS_MAX {
             shard.retain(|_, known| now_s < known.expires_s);
             // All of them live: begin anew. What is lost is time, one signature check each.
@@ -183,17 +184,26 @@ impl Tokens {
             }
         }
         shard.insert(hash, verified);
-        Ok(verified)
+        Ok((hash, verified))
+    }
+
+    fn shard(&self, hash: &[u8; 32]) -> MutexGuard<'_, HashMap<[u8; 32], Verified>> {
+        self.verified[usize::from(hash[0]) % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Authenticate for Tokens {
     fn authenticate(&self, token: &str, view: &View) -> Result<Caller, Unauthenticated> {
-        let verified = self.remembered(token, machine_s())?;
-        sessions::live(view, verified.session)
-            .filter(|family| family.user == verified.user)
-            .ok_or(Unauthenticated("this sign-in is over: sign in again"))?;
-        Ok(Caller { principal: Principal::User(verified.user), session: Some(verified.session.as_u128()), address: None })
+        let (hash, Verified { user, session, live, .. }) = self.remembered(token, machine_s())?;
+        // The sign-in's row is read again only if it was written since.
+        if !live.is_some_and(|since| view.stands(&[FAMILIES.trace(&session)], since)) {
+            let family = sessions::live(view, session).filter(|family| family.user == user);
+            family.ok_or(Unauthenticated("this sign-in is over: sign in again"))?;
+            if let Some(known) = self.shard(&hash).get_mut(&hash) {
+                known.live = view.moment();
+            }
+        }
+        Ok(Caller { principal: Principal::User(user), session: Some(session.as_u128()), address: None })
     }
 }
 

@@ -126,10 +126,10 @@ impl Authorize for Policies {
         };
         match caller.principal {
             Principal::Anonymous => self.permits(slice, self.shapes.anonymous(), question).ok_or(Denied::Unauthenticated),
-            Principal::User(id) => {
+            Principal::User(id) => self.memo.standing(read, id, question, || {
                 let user = users::get(read, id).ok_or(Denied::Unauthenticated)?;
                 self.decide_user(slice, &user, id, question)
-            }
+            }),
             // The engine lets itself in before it asks.
             Principal::System(_) => Err(Denied::Forbidden),
         }

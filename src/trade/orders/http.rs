@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State as With;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -22,7 +21,7 @@ use super::views::{OrderView, answer, is_seen_by};
 use super::{ending, http_list, kitchen, moving, placing, ride, served};
 use crate::city::tracking::Tracking;
 use crate::city::{couriers, field};
-use crate::edge::{Command, Ctx, Empty, Page, Path, Problem, waited};
+use crate::edge::{Command, Ctx, Empty, Json, Page, Path, Problem, waited};
 use crate::engine::{Denied, Question, Verdict};
 use crate::money::Money;
 use crate::people::keyring::Keyring;

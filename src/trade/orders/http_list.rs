@@ -1,6 +1,5 @@
 //! `GET /v1/orders`
 
-use axum::Json;
 use axum::extract::State as With;
 use serde::Deserialize;
 use storage::KeyPart;
@@ -14,7 +13,7 @@ use super::views::OrderView;
 use crate::city::catalog::MerchantId;
 use crate::city::cities::CityId;
 use crate::city::couriers::CourierId;
-use crate::edge::{Ctx, Page, PageQuery, Problem, Query};
+use crate::edge::{Ctx, Json, Page, PageQuery, Problem, Query};
 use crate::engine::{Denied, Question, Resource};
 use crate::people::users::{self, Phone};
 use crate::trade::failure::Failure;

@@ -71,6 +71,7 @@ impl Store {
         }
         for (key, change) in commands.into_iter().flatten() {
             self.recent_bytes += entry_bytes(&key, &change);
+            self.head.touched.touch(&key, record.last_seq());
             self.head.recent.insert(key, change);
         }
         self.fly(record.count, record.body.clone(), Tables::ALL);
