@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use medina::city::dispatch::horizon::town::{Hand, Service, Spot, Town, Ways, Wish};
+use medina::city::dispatch::horizon::town::{Hand, Reach, Service, Spot, Town, Ways, Wish};
 use medina::city::dispatch::horizon::{Weights, decide};
 use medina::city::dispatch::policy::Choice;
 use medina::city::dispatch::policy::horizon::WEIGHTS;
@@ -55,7 +55,9 @@ fn town(facts: &Facts) -> Town {
         Spot::Counter(counter) => facts.counters[counter],
         Spot::Door(wish) => doors[wish],
     };
-    let ways = Ways::new(&hands, &wishes, 3, |_, from, to| (at(from) - at(to)).abs() / 4);
+    let far = |from: Spot, to: Spot| ((at(from) - at(to)).abs() / 4) as u32;
+    let table = |_, from: &[Spot], to: &[Spot]| from.iter().map(|from| to.iter().map(|to| far(*from, *to)).collect()).collect();
+    let ways = Ways::new(&hands, &wishes, 3, Reach::All, table);
     Town { now_s: NOW, round_s: 10, ahead_s: 60, service: SERVICE, hands, wishes, barred, ways }
 }
 

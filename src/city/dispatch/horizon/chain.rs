@@ -122,7 +122,7 @@ fn step(town: &Town, weights: &Weights, hand: usize, first: bool, walk: Walk, tr
     let sent = first && known.sent_to.is_some();
     let way_s = match walk.door {
         _ if sent => 0, // `free_s` is the arrival
-        None => town.ways.from_hand(hand, counter),
+        None => town.ways.from_hand(hand, counter)?,
         Some(door) => town.ways.from_door(known.class, door, counter),
     };
     let half_s = town.service.pickup_s / 2;

@@ -73,7 +73,7 @@ impl Horizon {
         let asked: BTreeSet<JobId> = plans.iter().flat_map(|plan| plan.jobs.iter().copied()).collect();
         for (id, job) in due.iter().filter(|(id, _)| !asked.contains(id)) {
             let outlook = moment.wish_of(*id).and_then(|wish| round.outlooks[wish]);
-            plans.push(wait(scene, &moment, *id, job, outlook));
+            plans.push(wait(scene, &moment, &(*id, job.clone()), outlook));
         }
         plans
     }
@@ -93,7 +93,8 @@ fn ask(scene: &dyn Scene, moment: &Moment, round: &Round, call: &Call) -> Option
         fits
     });
     let jobs: Vec<JobId> = wishes.iter().filter_map(|wish| moment.jobs[*wish].as_ref().map(|(id, _)| *id)).collect();
-    let (_, job) = moment.jobs[*wishes.first()?].as_ref()?;
+    let known = moment.jobs[*wishes.first()?].as_ref()?;
+    let job = &known.1;
     let times = scene.times(job.request.city);
     let mut here = person.position;
     let mut distance_m = 0;
@@ -104,12 +105,13 @@ fn ask(scene: &dyn Scene, moment: &Moment, round: &Round, call: &Call) -> Option
     }
     // The second half of the last handing over is not the customer's.
     let eta = Timestamp::from_millis(1_000 * (call.end_s - moment.town.service.dropoff_s / 2)).max(now);
-    let candidates = weighing::candidates(scene, moment, round, call, job);
+    let candidates = weighing::candidates(scene, moment, round, call, known);
     Some(Plan { jobs, found: Found::Offer { courier: person.id, distance_m, eta }, radius_m: moment.rules.reach_m, candidates })
 }
 
 /// A job that nobody is asked for now.
-fn wait(scene: &dyn Scene, moment: &Moment, id: JobId, job: &Job, outlook: Option<Outlook>) -> Plan {
+fn wait(scene: &dyn Scene, moment: &Moment, known: &(JobId, Job), outlook: Option<Outlook>) -> Plan {
+    let (id, job) = (known.0, &known.1);
     let (now, pace) = (scene.now(), scene.pace());
     let now_s = moment.town.now_s;
     let waits_ms = now.ms_since(job.request.ready_at.max(job.searching_since));
@@ -124,7 +126,7 @@ fn wait(scene: &dyn Scene, moment: &Moment, id: JobId, job: &Job, outlook: Optio
     };
     let (found, candidates) = match until_s {
         Some(until_s) => (Found::Later { until: now.plus_s(until_s - now_s) }, Vec::new()),
-        None => (Found::Nobody, weighing::nobody(scene, moment, job)),
+        None => (Found::Nobody, weighing::nobody(scene, moment, known)),
     };
     Plan { jobs: vec![id], found, radius_m: moment.rules.reach_m, candidates }
 }
