@@ -28,8 +28,9 @@
 //! command that checks again what it relies on. A crash between the two loses nothing: the job is still due.
 //!
 //! Reading order: [`model`], [`machine`] (both graphs), [`travel`], [`route`], [`score`], [`policy`] (who is asked, pure), [`scene`] (what a policy sees),
-//! [`horizon`] (planning ahead, pure), [`jobs`] and [`offers`] (commands), [`dispatcher`], [`explain`] (why), [`views`], [`http`].
+//! [`horizon`] (planning ahead, pure), [`demand`] (where orders come from), [`jobs`] and [`offers`] (commands), [`dispatcher`], [`explain`] (why), [`views`], [`http`].
 
+pub mod demand;
 pub mod desk;
 pub mod dispatcher;
 pub mod event;

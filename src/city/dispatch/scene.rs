@@ -7,6 +7,7 @@ use std::sync::Arc;
 use index::geo::Point;
 use storage::{Read, Timestamp, View};
 
+use super::demand;
 use super::explain::sight::{OTHERS_MAX, PEOPLE_MAX, Seen, Sight};
 use super::jobs;
 use super::model::{JOBS, JOBS_OPEN, Job, JobId, JobState};
@@ -119,6 +120,10 @@ impl Scene for LiveScene {
                 self.seen.borrow_mut().entry(id).or_insert_with(look).clone()
             })
             .collect()
+    }
+
+    fn demand(&self, city: CityId) -> Vec<(Point, u64)> {
+        demand::of_city(&*self.view, city, self.now)
     }
 
     fn waiting(&self, city: CityId) -> Vec<(JobId, Job)> {

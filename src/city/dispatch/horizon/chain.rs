@@ -161,7 +161,9 @@ pub fn cost<'a>(town: &Town, weights: &Weights, hand: usize, trips: impl IntoIte
             None => return NEVER,
         }
     }
-    walk.cost
+    // Whoever goes home afterwards is worth the same everywhere.
+    let rest = walk.door.filter(|_| walk.free_s < town.hands[hand].off_s);
+    walk.cost + rest.map_or(0, |door| town.rest.farther_s(hand, door) * weights.rest)
 }
 
 /// When a hand would do its trips; it stops where one cannot be done.

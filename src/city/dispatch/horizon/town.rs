@@ -61,6 +61,27 @@ pub struct Town {
     /// `barred[wish]`: hands who must not be asked for it, sorted.
     pub barred: Vec<Vec<usize>>,
     pub ways: Ways,
+    pub rest: Rest,
+}
+
+/// How far it is to where orders come from ([`super::demand::mean_way_s`]); without it all places are alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// From where each hand is free.
+    pub hands: Vec<i64>,
+    /// From the door of each wish.
+    pub doors: Vec<i64>,
+}
+
+impl Rest {
+    /// Seconds that a hand is farther from the next order at a door than where it is free first.
+    #[must_use]
+    pub fn farther_s(&self, hand: usize, door: usize) -> i64 {
+        match (self.hands.get(hand), self.doors.get(door)) {
+            (Some(before), Some(after)) => after - before,
+            (Some(_), None) | (None, _) => 0,
+        }
+    }
 }
 
 impl Town {
@@ -160,7 +181,8 @@ impl Ways {
     #[must_use]
     pub fn from_hand(&self, hand: usize, counter: usize) -> Option<i64> {
         let row = &self.to_counters[self.rows[hand]..self.rows[hand + 1]];
-        let at = if row.len() == self.counters { counter } else { row.binary_search_by_key(&(counter as u32), |(known, _)| *known).ok()? };
+        let at =
+            if row.len() == self.counters { counter } else { row.binary_search_by_key(&(counter as u32), |(known, _)| *known).ok()? };
         row.get(at).map(|(_, seconds)| i64::from(*seconds))
     }
 
@@ -210,7 +232,8 @@ impl Asked {
         hands.dedup();
         let whole = (hands.len() + counters.len() + wishes) * (counters.len() + wishes) <= TABLE_MAX;
         let known = whole.then(|| {
-            let from: Vec<Spot> = hands.iter().copied().map(Spot::Hand).chain(counters.iter().copied()).chain(doors.iter().copied()).collect();
+            let from: Vec<Spot> =
+                hands.iter().copied().map(Spot::Hand).chain(counters.iter().copied()).chain(doors.iter().copied()).collect();
             let to: Vec<Spot> = counters.iter().copied().chain(doors.iter().copied()).collect();
             table(&from, &to)
         });

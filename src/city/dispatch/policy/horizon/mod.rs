@@ -17,9 +17,12 @@ use crate::city::dispatch::horizon::{Call, Outlook, Round, Weights, decide, roll
 use crate::city::dispatch::model::{Job, JobId};
 use moment::Moment;
 
-/// What serves, and what the bench scores. A customer's second counts one; a late one a tenth more; a courier's second a tenth, so that of two equal plans
-/// the one that leaves more time for what nobody knows of yet is taken; work goes to who has not earned the guarantee if that costs under a minute.
-pub const WEIGHTS: Weights = Weights { wait: 1_000, late: 100, busy: 100, pay: 60_000, left: 4 * 3_600_000 };
+/// What serves, and what the bench scores. A customer's second counts one; a late one a tenth more; a second of the way from the last door to where orders
+/// come from a fifth, which is what is left of a courier's time for what nobody knows of yet; work goes to who has not earned the guarantee if that costs
+/// under a minute.
+pub const WEIGHTS: Weights = Weights { wait: 1_000, late: 100, busy: 0, rest: 200, pay: 60_000, left: 4 * 3_600_000 };
+/// The published way knows of no other places; a courier's time counts a tenth.
+const PUBLISHED: Weights = Weights { busy: 100, rest: 0, ..WEIGHTS };
 
 /// A job that somebody is planned for is looked at again after this, however far its departure is.
 const LOOK_S_MAX: i64 = 60;
@@ -41,7 +44,7 @@ impl Horizon {
     fn decide(self, moment: &Moment) -> Round {
         match self {
             Self::Searched => decide(&moment.town, &WEIGHTS),
-            Self::Published => rolling::decide(&moment.town, &WEIGHTS),
+            Self::Published => rolling::decide(&moment.town, &PUBLISHED),
         }
     }
 }
@@ -49,7 +52,7 @@ impl Horizon {
 impl Policy for Horizon {
     fn name(&self) -> &'static str {
         match self {
-            Self::Searched => "horizon/1",
+            Self::Searched => "horizon/2",
             Self::Published => "rolling/1",
         }
     }

@@ -1,5 +1,6 @@
 //! A scene as the numbers that a plan is made of.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use index::geo::Point;
@@ -7,7 +8,8 @@ use storage::Timestamp;
 
 use crate::city::cities::CityId;
 use crate::city::couriers::{CourierId, Vehicle};
-use crate::city::dispatch::horizon::town::{Hand, Reach, Spot, Town, Ways, Wish};
+use crate::city::dispatch::horizon::demand::mean_way_s;
+use crate::city::dispatch::horizon::town::{Hand, Reach, Rest, Spot, Town, Ways, Wish};
 use crate::city::dispatch::model::{Job, JobId, WhyNot};
 use crate::city::dispatch::policy::eligible::{barred, off_duty};
 use crate::city::dispatch::policy::{Person, Rules, Scene};
@@ -19,6 +21,9 @@ const NEAR_MAX: usize = 512;
 const FREE_MIN: usize = 6;
 /// Hands times counters up to which everybody comes into question everywhere; beyond, only who is near.
 const EVERYBODY_MAX: usize = 100_000;
+/// Zones that orders come from, the busiest; and ways from places to them, of one moment.
+const ZONES_MAX: usize = 64;
+const REST_MAX: usize = 40_000;
 
 /// One city, one moment: what the plan's numbers stand for.
 pub struct Moment {
@@ -119,10 +124,13 @@ impl Moment {
             let points = |spots: &[Spot]| spots.iter().map(|spot| point(*spot)).collect::<Vec<Point>>();
             times.table(&points(a), &points(b), vehicles[class])
         });
+        // A city so full that only who is near comes into question has somebody everywhere.
+        let rest = if all { rest(scene, city, &from, &doors, vehicles.first().copied()) } else { Rest::default() };
         let numbers: BTreeMap<CourierId, usize> = people.iter().enumerate().map(|(number, person)| (person.id, number)).collect();
         let barred = (0..wishes.len()).map(|wish| jobs.get(wish).map_or_else(Vec::new, |(_, job)| not_for(job, &numbers, now))).collect();
         let pace = scene.pace();
-        let town = Town { now_s, round_s: pace.round_s, ahead_s: pace.ahead_s, service: scene.service(), hands, barred, ways, wishes };
+        let town =
+            Town { now_s, round_s: pace.round_s, ahead_s: pace.ahead_s, service: scene.service(), hands, barred, ways, wishes, rest };
         let wish_of = jobs.iter().enumerate().map(|(wish, (id, _))| (*id, wish)).collect();
         let mut jobs: Vec<Option<(JobId, Job)>> = jobs.into_iter().map(Some).collect();
         jobs.resize(town.wishes.len(), None);
@@ -134,6 +142,18 @@ impl Moment {
     pub fn wish_of(&self, id: JobId) -> Option<usize> {
         self.wish_of.get(&id).copied()
     }
+}
+
+/// How far it is from each place to where orders come from, as one kind of vehicle goes: what counts is the difference between places.
+fn rest(scene: &dyn Scene, city: CityId, hands: &[Point], doors: &[Point], by: Option<Vehicle>) -> Rest {
+    let (mut zones, places) = (scene.demand(city), [hands, doors].concat());
+    let Some(by) = by.filter(|_| !zones.is_empty()) else { return Rest::default() };
+    zones.sort_by_key(|(_, weight)| Reverse(*weight));
+    zones.truncate(ZONES_MAX.min(REST_MAX / places.len().max(1)));
+    let (points, weights): (Vec<Point>, Vec<u64>) = zones.into_iter().unzip();
+    let far = scene.times(city).table(&places, &points, by);
+    let mut ways = far.iter().map(|row| mean_way_s(row, &weights));
+    Rest { hands: ways.by_ref().take(hands.len()).collect(), doors: ways.collect() }
 }
 
 fn wish(job: &Job, counters: &mut Counters) -> Wish {

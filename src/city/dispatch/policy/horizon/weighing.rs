@@ -75,7 +75,8 @@ fn impossible(person: &Person, size: u32) -> WhyNot {
 fn kept(scene: &dyn Scene, moment: &Moment, known: &(JobId, Job), people: Vec<(&Person, i64, Outcome)>) -> Vec<Candidate> {
     let job = &known.1;
     let (times, pickup) = (scene.times(job.request.city), job.request.pickup.point());
-    let away = here(moment, known).1.iter().map(|number| &moment.away[*number]).map(|(person, why)| (person, NEVER, Outcome::Excluded(*why)));
+    let away =
+        here(moment, known).1.iter().map(|number| &moment.away[*number]).map(|(person, why)| (person, NEVER, Outcome::Excluded(*why)));
     let mut all: Vec<(&Person, i64, Outcome)> = people.into_iter().chain(away).collect();
     all.sort_by_cached_key(|(person, price, outcome)| match outcome {
         Outcome::Chosen => (0, 0, person.id),
