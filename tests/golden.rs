@@ -83,3 +83,12 @@ fn ledger_rows() {
         "020102474853 0202474853 ac02 02 00000000000000000000000000000001 04 05 02 01 01 06 01 ac02".replace(' ', "")
     );
 }
+
+#[test]
+fn dispatch_rows() {
+    use medina::city::cities::CityId;
+    use medina::city::dispatch::demand::Demand;
+    assert_eq!(hex(&Demand { weight: 300, at: at(1) }.to_bytes()), "01ac0202");
+    let key = (CityId::from_u128(1), 0x0001_0203, 5_u32);
+    assert_eq!(hex(&key.to_key()), "000000000000000000000000000000010001020300000005");
+}

@@ -10,6 +10,7 @@ use crate::city::catalog::model::{ITEMS, MERCHANTS};
 use crate::city::cities::model::{CITIES, SETTINGS};
 use crate::city::couriers::hours::WORKED;
 use crate::city::couriers::model::{COURIERS, PRESENCES, SILENCES};
+use crate::city::dispatch::demand::DEMAND;
 use crate::city::dispatch::explain::sight::SIGHTS;
 use crate::city::dispatch::model::{DECISIONS, JOBS, OFFERS};
 use crate::city::eta::model::{ERRORS, EXPECTED};
@@ -77,6 +78,7 @@ pub static TABLES: &[&dyn AnyTable] = &[
     &OFFERS,
     &DECISIONS,
     &SIGHTS,
+    &DEMAND,
     &TRACKS,
     &EXPECTED,
     &ERRORS,

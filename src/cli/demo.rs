@@ -34,6 +34,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::task::JoinSet;
 
 use crate::app::{self, AppOptions};
+use crate::city::dispatch::policy::Choice;
 use crate::cli::client::{CallError, Wire};
 use cast::Cast;
 use chance::Chance;
@@ -76,6 +77,9 @@ pub struct DemoArgs {
     /// Seconds of the city in a second of the machine.
     #[arg(long, value_parser = pace_factor)]
     pub pace: Option<f64>,
+    /// How couriers are chosen.
+    #[arg(long, value_enum, default_value = "horizon")]
+    pub policy: Choice,
 }
 
 fn pace_factor(text: &str) -> Result<f64, String> {
@@ -138,6 +142,7 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode, DemoError> {
         listen: args.listen,
         sandbox: true,
         admin: Some("demo@medina.test".to_owned()),
+        policy: args.policy,
         ..AppOptions::default()
     };
     let app = app::start(options).await.map_err(|error| DemoError::Start(error.to_string()))?;

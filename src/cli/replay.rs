@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::app::{self, AppOptions};
+use crate::city::dispatch::policy::Choice;
 use crate::cli::client::{CallError, Wire};
 use crate::mdrp::{Instance, ReadError};
 use day::Day;
@@ -43,6 +44,9 @@ pub struct ReplayArgs {
     /// Orders that a courier may hold at a time (the instances set no limit; dispatch bundles only what one counter hands out).
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10))]
     pub capacity: u32,
+    /// How couriers are chosen.
+    #[arg(long, value_enum, default_value = "horizon")]
+    pub policy: Choice,
 }
 
 /// Why a day was not played to its end.
@@ -97,8 +101,13 @@ pub async fn play(args: &ReplayArgs) -> Result<Report, ReplayError> {
             return Err(ReplayError::NotEmpty(data.clone()));
         }
     }
-    let options =
-        AppOptions { data: args.data.clone(), sandbox: true, admin: Some("replay@medina.test".to_owned()), ..AppOptions::default() };
+    let options = AppOptions {
+        data: args.data.clone(),
+        sandbox: true,
+        admin: Some("replay@medina.test".to_owned()),
+        policy: args.policy,
+        ..AppOptions::default()
+    };
     let app = app::start(options).await.map_err(|error| ReplayError::Start(error.to_string()))?;
     let admin = app.admin().map(|admin| (admin.email.clone(), admin.password.clone()));
     let wire = Wire::new(&app.base_url())?;

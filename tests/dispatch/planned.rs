@@ -3,7 +3,7 @@
 use medina::city::couriers::{self, CourierId};
 use medina::city::dispatch::model::{DECISIONS, Outcome, Verdict};
 use medina::city::dispatch::policy::Choice;
-use medina::city::dispatch::{self, JobState, views};
+use medina::city::dispatch::{self, JobState, demand, views};
 
 use crate::town::{Town, place};
 
@@ -32,7 +32,7 @@ async fn nobody_is_asked_before_they_would_have_to_leave() {
     assert_eq!(offered_to(&town, 1), Some(near.id));
     let decisions = views::decisions(&*town.engine.view(), 1, 10);
     let (_, decision) = decisions.first().expect("an offer is a decision");
-    assert_eq!(decision.policy, "horizon/1");
+    assert_eq!(decision.policy, "horizon/2");
     let outcomes: Vec<Outcome> = decision.candidates.iter().map(|candidate| candidate.outcome).collect();
     assert_eq!(outcomes, [Outcome::Chosen, Outcome::Outscored], "both were weighed");
     town.stop().await;
@@ -82,5 +82,30 @@ async fn the_far_courier_is_asked_where_the_near_one_is_needed_more() {
     let chosen = DECISIONS.scan(&*view).filter(|(_, decision)| matches!(decision.verdict, Verdict::Offered { .. }));
     assert_eq!(chosen.count(), 2);
     drop(view);
+    town.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_orders_come_from_is_learned_and_forgotten() {
+    let (_dir, town) = town().await;
+    let count = |town: &Town| -> Vec<u64> {
+        let known = demand::of_city(&*town.engine.view(), town.city, town.engine.now());
+        known.into_iter().map(|(_, weight)| weight >> 22).collect()
+    };
+    assert!(count(&town).is_empty());
+    town.want(1, 1_200).await;
+    assert_eq!(count(&town), [1_024], "in 1024ths of an order");
+    town.want(1, 1_300).await;
+    assert_eq!(count(&town), [1_024], "the same order again is no other order");
+    let elsewhere = dispatch::Request { merchant: 8, pickup: place(5_000.0), ..town.wish(2, 1_200) };
+    town.run(move |tx| dispatch::request(tx, elsewhere)).await.unwrap();
+    town.want(3, 1_200).await;
+    let mut zones = count(&town);
+    zones.sort_unstable();
+    assert_eq!(zones, [1_024, 2_048]);
+    town.pass(medina::city::dispatch::horizon::demand::HALF_LIFE_S).await;
+    let mut zones = count(&town);
+    zones.sort_unstable();
+    assert_eq!(zones, [512, 1_024]);
     town.stop().await;
 }

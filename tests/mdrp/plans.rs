@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use medina::city::dispatch::horizon::town::{Hand, Service, Spot, Town, Ways, Wish};
+use medina::city::dispatch::horizon::town::{Hand, Reach, Rest, Service, Spot, Town, Ways, Wish};
 use medina::city::dispatch::horizon::{Weights, decide};
 use medina::city::dispatch::policy::Choice;
 use medina::city::dispatch::policy::horizon::WEIGHTS;
@@ -32,7 +32,8 @@ fn facts() -> impl Strategy<Value = Facts> {
         .prop_map(|(hands, wishes, counters)| Facts { hands, wishes, counters })
 }
 
-fn town(facts: &Facts) -> Town {
+/// All of it; `sparse`: as in a city where only some hands come into question for each counter.
+fn town(facts: &Facts, sparse: bool) -> Town {
     let mut hands: Vec<Hand> = Vec::new();
     let mut wishes: Vec<Wish> = Vec::new();
     let mut doors = Vec::new();
@@ -55,8 +56,14 @@ fn town(facts: &Facts) -> Town {
         Spot::Counter(counter) => facts.counters[counter],
         Spot::Door(wish) => doors[wish],
     };
-    let ways = Ways::new(&hands, &wishes, 3, |_, from, to| (at(from) - at(to)).abs() / 4);
-    Town { now_s: NOW, round_s: 10, ahead_s: 60, service: SERVICE, hands, wishes, barred, ways }
+    let far = |from: Spot, to: Spot| ((at(from) - at(to)).abs() / 4) as u32;
+    let table = |_, from: &[Spot], to: &[Spot]| from.iter().map(|from| to.iter().map(|to| far(*from, *to)).collect()).collect();
+    let near: Vec<Vec<usize>> = (0..3).map(|counter| (0..hands.len()).filter(|hand| (hand + counter) % 2 == 0).collect()).collect();
+    let ways = Ways::new(&hands, &wishes, 3, if sparse { Reach::Near(&near) } else { Reach::All }, table);
+    // Orders come from the middle.
+    let rest =
+        Rest { hands: facts.hands.iter().map(|hand| hand.0.abs() / 4).collect(), doors: doors.iter().map(|door| door.abs() / 4).collect() };
+    Town { now_s: NOW, round_s: 10, ahead_s: 60, service: SERVICE, hands, wishes, barred, ways, rest }
 }
 
 proptest! {
@@ -64,8 +71,8 @@ proptest! {
 
     /// No order twice, nobody beyond their room or their shift, nobody who is busy or said no, one counter a trip; and the same again.
     #[test]
-    fn what_is_called_can_be_done(facts in facts()) {
-        let town = town(&facts);
+    fn what_is_called_can_be_done(facts in facts(), sparse: bool) {
+        let town = town(&facts, sparse);
         let round = decide(&town, &WEIGHTS);
         let (mut given, mut called) = (BTreeSet::new(), BTreeSet::new());
         for call in &round.calls {
@@ -75,6 +82,7 @@ proptest! {
             prop_assert!(call.pickup_s <= hand.off_s, "no pickup after the shift");
             prop_assert!(!call.wishes.is_empty());
             let counter = town.wishes[call.wishes[0]].counter;
+            prop_assert!(hand.sent_to.is_some() || town.ways.from_hand(call.hand, counter).is_some(), "only who knows the way is called");
             prop_assert!(hand.sent_to.is_none_or(|sent| sent == counter), "nobody is diverted");
             for wish in &call.wishes {
                 prop_assert!(given.insert(*wish), "no order twice");
@@ -93,13 +101,13 @@ proptest! {
     /// An order that somebody who has no other plans can bring, and that is ready, is planned.
     #[test]
     fn nobody_stands_idle_beside_what_is_ready(facts in facts()) {
-        let town = town(&facts);
+        let town = town(&facts, false);
         let round = decide(&town, &Weights { pay: 0, ..WEIGHTS });
         let has_plans = |hand: usize| round.outlooks.iter().flatten().any(|outlook| outlook.hand == hand);
         let idle = |hand: usize| town.hands[hand].sent_to.is_none() && town.hands[hand].free_s <= NOW && !has_plans(hand);
         for (wish, known) in town.wishes.iter().enumerate().filter(|(_, known)| known.owner.is_none() && known.ready_s <= NOW) {
             let can = |hand: usize| {
-                let there_s = NOW + town.ways.from_hand(hand, known.counter) + SERVICE.pickup_s / 2;
+                let there_s = NOW + town.ways.from_hand(hand, known.counter).unwrap() + SERVICE.pickup_s / 2;
                 idle(hand) && there_s <= town.hands[hand].off_s && known.size <= town.hands[hand].room && town.may(hand, wish)
             };
             // It may be planned with somebody else, but never with nobody.

@@ -2,6 +2,7 @@
 
 use storage::{Read, Timestamp};
 
+use super::demand;
 use super::event::{Happened, RouteChanged, What};
 use super::machine::job::{self, Command};
 use super::model::{
@@ -83,7 +84,10 @@ pub fn request(tx: &mut Tx, request: Request) -> Result<JobId, Refusal> {
     scene::rules(tx, request.city).ok_or(Refusal::NoCity)?;
     let id = match of_subject(tx, request.subject) {
         Some((id, _)) => id,
-        None => tx.new_id(),
+        None => {
+            demand::note(tx, request.city, request.pickup.point());
+            tx.new_id()
+        }
     };
     step(tx, id, &Command::Request(request)).map(|_| id)
 }

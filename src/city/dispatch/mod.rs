@@ -30,8 +30,10 @@
 //! Beside it a watch listens for signs of life, by the machine's steady clock; who falls silent loses offers at once and jobs after a grace ([`silence`]).
 //!
 //! Reading order: [`model`], [`machine`] (both graphs), [`travel`], [`route`], [`score`], [`policy`] (who is asked, pure), [`scene`] (what a policy sees),
-//! [`horizon`] (planning ahead, pure), [`jobs`], [`offers`] and [`silence`] (commands), [`dispatcher`], [`watch`], [`explain`] (why), [`views`], [`http`].
+//! [`horizon`] (planning ahead, pure), [`demand`] (where orders come from), [`jobs`], [`offers`] and [`silence`] (commands), [`dispatcher`], [`watch`],
+//! [`explain`] (why), [`views`], [`http`].
 
+pub mod demand;
 pub mod desk;
 pub mod dispatcher;
 pub mod event;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use index::geo::Point;
 use storage::{Read, Timestamp, View};
 
+use super::demand;
 use super::explain::sight::{OTHERS_MAX, PEOPLE_MAX, Seen, Sight};
 use super::model::{JOBS, JOBS_OPEN, Job, JobId, JobState, Outcome, WhyNot};
 use super::policy::{Person, Plan, Rules, Scene};
@@ -126,6 +127,10 @@ impl Scene for LiveScene {
 
     fn is_silent(&self, person: CourierId) -> bool {
         couriers::silence(&*self.view, person).is_some() && !planted::is(planted::SILENT_ASKED)
+    }
+
+    fn demand(&self, city: CityId) -> Vec<(Point, u64)> {
+        demand::of_city(&*self.view, city, self.now)
     }
 
     fn waiting(&self, city: CityId) -> Vec<(JobId, Job)> {

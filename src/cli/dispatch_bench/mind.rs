@@ -1,6 +1,6 @@
 //! The policy as the mind of a day: asked each minute, and timed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,8 @@ use serde::Serialize;
 use super::stage::{CITY, Plane, Stage, courier_of, job_id, order_of};
 use crate::city::couriers::Vehicle;
 use crate::city::dispatch::JobId;
+use crate::city::dispatch::demand::{Zone, zone};
+use crate::city::dispatch::horizon::demand::Count;
 use crate::city::dispatch::policy::{Found, Policy, Scene};
 use crate::city::dispatch::route::{self, Start, StopKind, Task};
 use crate::mdrp::{Call, Instance, Mind, Moment, Place};
@@ -28,11 +30,23 @@ pub struct PolicyMind {
     plane: Plane,
     capacity: u32,
     took: Vec<Duration>,
+    /// Orders that were counted, and where they came from: of this day, up to now.
+    counted: BTreeSet<usize>,
+    demand: BTreeMap<Zone, Count>,
 }
 
 impl PolicyMind {
     pub fn new(instance: &Instance, policy: Arc<dyn Policy>, capacity: u32) -> Self {
-        Self { policy, plane: Plane::of(instance), capacity, took: Vec::new() }
+        Self { policy, plane: Plane::of(instance), capacity, took: Vec::new(), counted: BTreeSet::new(), demand: BTreeMap::new() }
+    }
+
+    /// As the server does with each request.
+    fn count(&mut self, moment: &Moment) {
+        for order in moment.waiting.iter().filter(|order| self.counted.insert(**order)) {
+            let known = &moment.instance.orders[*order];
+            let count = self.demand.entry(zone(self.plane.point(Place::Restaurant(known.restaurant)))).or_default();
+            *count = count.more(known.placed_s);
+        }
     }
 
     /// From the scene to the plans, of all decisions so far.
@@ -49,7 +63,8 @@ impl PolicyMind {
 
 impl Mind for PolicyMind {
     fn decide(&mut self, moment: &Moment) -> Vec<Call> {
-        let stage = Stage { plane: &self.plane, moment, capacity: self.capacity };
+        self.count(moment);
+        let stage = Stage { plane: &self.plane, moment, capacity: self.capacity, demand: &self.demand };
         let due: Vec<_> = moment.waiting.iter().map(|order| stage.job(*order)).collect();
         let begun = Instant::now();
         let plans = self.policy.plan(&stage, &due);
@@ -69,7 +84,7 @@ impl Mind for PolicyMind {
 
     /// As the courier's device shows it: the route over what they carry.
     fn sequence(&mut self, moment: &Moment, courier: usize, orders: &[usize]) -> Vec<usize> {
-        let stage = Stage { plane: &self.plane, moment, capacity: self.capacity };
+        let stage = Stage { plane: &self.plane, moment, capacity: self.capacity, demand: &self.demand };
         let Some(first) = orders.first() else { return Vec::new() };
         let counter = stage.point(Place::Restaurant(moment.instance.orders[*first].restaurant));
         let start = Start { from: counter, now: stage.now(), by: Vehicle::Bike, times: stage.times(CITY) };

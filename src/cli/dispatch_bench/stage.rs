@@ -1,10 +1,14 @@
 //! A moment of a day as the scene that a policy sees. Nothing that is not known at that moment is in it.
 
+use std::collections::BTreeMap;
+
 use index::geo::Point;
 use storage::Timestamp;
 
 use crate::city::cities::CityId;
 use crate::city::couriers::{Availability, Carried, Courier, CourierId, Presence, Record, Status, Vehicle};
+use crate::city::dispatch::demand::{Zone, middle};
+use crate::city::dispatch::horizon::demand::Count;
 use crate::city::dispatch::horizon::town::Service;
 use crate::city::dispatch::model::{Refused, RefusedBecause};
 use crate::city::dispatch::policy::{Pace, Person, Rules, Scene};
@@ -61,7 +65,8 @@ impl Plane {
         Self { instance: instance.clone(), origin: crate::mdrp::Point { x: x.round(), y: y.round() } }
     }
 
-    fn point(&self, place: Place) -> Point {
+    /// Where a place of the day is on the map.
+    pub fn point(&self, place: Place) -> Point {
         let there = self.instance.point(place);
         let degrees = |metres: f64| metres / METRES_A_DEGREE;
         Point::new(degrees(there.y - self.origin.y), degrees(there.x - self.origin.x))
@@ -89,6 +94,8 @@ pub struct Stage<'a> {
     pub plane: &'a Plane,
     pub moment: &'a Moment<'a>,
     pub capacity: u32,
+    /// By zone: what was counted so far.
+    pub demand: &'a BTreeMap<Zone, Count>,
 }
 
 impl Stage<'_> {
@@ -203,6 +210,11 @@ impl Scene for Stage<'_> {
 
     fn waiting(&self, _city: CityId) -> Vec<(JobId, Job)> {
         self.moment.waiting.iter().map(|order| self.job(*order)).collect()
+    }
+
+    fn demand(&self, _city: CityId) -> Vec<(Point, u64)> {
+        let zones = self.demand.iter().map(|(zone, count)| (middle(*zone), count.left(self.moment.now_s)));
+        zones.filter(|(_, weight)| *weight > 0).collect()
     }
 
     /// Once a minute, and couriers leave the moment they are told.

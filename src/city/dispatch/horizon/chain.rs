@@ -122,7 +122,7 @@ fn step(town: &Town, weights: &Weights, hand: usize, first: bool, walk: Walk, tr
     let sent = first && known.sent_to.is_some();
     let way_s = match walk.door {
         _ if sent => 0, // `free_s` is the arrival
-        None => town.ways.from_hand(hand, counter),
+        None => town.ways.from_hand(hand, counter)?,
         Some(door) => town.ways.from_door(known.class, door, counter),
     };
     let half_s = town.service.pickup_s / 2;
@@ -161,7 +161,9 @@ pub fn cost<'a>(town: &Town, weights: &Weights, hand: usize, trips: impl IntoIte
             None => return NEVER,
         }
     }
-    walk.cost
+    // Whoever goes home afterwards is worth the same everywhere.
+    let rest = walk.door.filter(|_| walk.free_s < town.hands[hand].off_s);
+    walk.cost + rest.map_or(0, |door| town.rest.farther_s(hand, door) * weights.rest)
 }
 
 /// When a hand would do its trips; it stops where one cannot be done.

@@ -10,7 +10,7 @@
 //! A plan is thrown away at the end of the round; only a departure that cannot wait is kept (two-stage commitment). So whatever is not under way is
 //! planned anew with all that has become known. Who is under way to a counter can be given more from it until they leave it.
 //!
-//! Reading order: [`town`] (what is known), [`chain`] (what one courier would do and what it costs), [`assign`] (the assignment problem), [`search`]
+//! Reading order: [`town`] (what is known), [`demand`] (where orders come from), [`chain`] (what one courier would do and what it costs), [`assign`] (the assignment problem), [`search`]
 //! (the plan), this file (what must happen now), [`rolling`] (the published way, to measure ours against).
 //!
 //! Source of the rolling horizon, the bundles of one counter and the commitment: Reyes, Erera, Savelsbergh, Sahasrabudhe, O'Neil, "The Meal Delivery
@@ -19,6 +19,7 @@
 
 pub mod assign;
 pub mod chain;
+pub mod demand;
 pub mod rolling;
 pub mod search;
 pub mod town;
@@ -35,6 +36,8 @@ pub struct Weights {
     pub late: i64,
     /// A second of a courier's time, from leaving to being free again: orders that nobody knows of yet will want it.
     pub busy: i64,
+    /// A second of the way from where a courier ends up to where orders come from, beyond what it is now ([`demand::mean_way_s`]).
+    pub rest: i64,
     /// An order beyond what the courier's guarantee pays for.
     pub pay: i64,
     /// An order that nobody brings.

@@ -2,10 +2,10 @@
 //! Deterministic, and it stops by counting, not by the clock.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Weights;
-use super::assign::assign;
+use super::assign::assign_sparse;
 use super::chain::{DOORS_MAX, NEVER, Trip, cost};
 use super::town::Town;
 
@@ -24,8 +24,6 @@ const TRIPS_MAX: usize = 8;
 const NEAR: usize = 24;
 /// Sweeps that end with an exact assignment: later ones hardly move anybody, and it costs the most.
 const ASSIGNED_MAX: usize = 3;
-/// Chains times hands beyond which the exact assignment takes too long for a round; the exchanges remain.
-const ASSIGNABLE_MAX: usize = 100_000;
 /// Chains weighed in one search. A busy evening of one town settles with a tenth of it; a city's worst moment ends here, with the best plan so far.
 const WEIGHED_MAX: u64 = 400_000;
 
@@ -37,6 +35,8 @@ pub struct Search<'t> {
     costs: Vec<i64>,
     /// By wish: whose chain it is in.
     with: Vec<Option<usize>>,
+    /// By counter: its wishes.
+    of_counter: Vec<Vec<usize>>,
     /// By counter: hands, the soonest there first.
     near: Vec<Vec<usize>>,
     /// `close[counter * hands + hand]`: the hand is one of the soonest there.
@@ -64,6 +64,10 @@ impl<'t> Search<'t> {
     pub fn new(town: &'t Town, weights: &'t Weights) -> Self {
         let counters = town.wishes.iter().map(|wish| wish.counter + 1).max().unwrap_or(0);
         let near: Vec<Vec<usize>> = (0..counters).map(|counter| soonest(town, counter)).collect();
+        let mut of_counter = vec![Vec::new(); counters];
+        for (wish, known) in town.wishes.iter().enumerate() {
+            of_counter[known.counter].push(wish);
+        }
         let mut close = vec![false; counters * town.hands.len()];
         for (counter, hands) in near.iter().enumerate() {
             for hand in hands.iter().take(NEAR) {
@@ -76,6 +80,7 @@ impl<'t> Search<'t> {
             chains: vec![Vec::new(); town.hands.len()],
             costs: vec![0; town.hands.len()],
             with: vec![None; town.wishes.len()],
+            of_counter,
             near,
             close,
             changed: vec![0; town.hands.len()],
@@ -83,8 +88,13 @@ impl<'t> Search<'t> {
             weighed: Cell::new(0),
             scratch: Vec::new(),
         };
-        for hand in 0..town.hands.len() {
-            let theirs: Vec<usize> = (0..town.wishes.len()).filter(|wish| town.wishes[*wish].owner == Some(hand)).collect();
+        let mut owned: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (wish, known) in town.wishes.iter().enumerate() {
+            if let Some(hand) = known.owner {
+                owned.entry(hand).or_default().push(wish);
+            }
+        }
+        for (hand, theirs) in owned {
             if let Some((first, others)) = theirs.split_first() {
                 let mut trip = Trip::to(*first);
                 for wish in others.iter().take(DOORS_MAX - 1) {
@@ -127,18 +137,16 @@ impl<'t> Search<'t> {
     fn slot(&mut self, wish: usize) -> Option<Slot> {
         let town = self.town;
         let counter = town.wishes[wish].counter;
-        let near = std::mem::take(&mut self.near[counter]);
+        // The soonest there, and whoever goes there anyway.
+        let mut tried: Vec<usize> = self.near[counter].iter().copied().filter(|hand| town.may(*hand, wish)).take(NEAR).collect();
+        let shares = self.of_counter[counter].iter().filter_map(|other| self.with[*other]).filter(|hand| town.may(*hand, wish));
+        tried.extend(shares);
+        tried.sort_unstable();
+        tried.dedup();
         let mut best = None;
-        let mut tried = 0;
-        for &hand in &near {
-            let shares = self.chains[hand].iter().any(|trip| trip.counter(town) == counter);
-            if (tried >= NEAR && !shares) || !town.may(hand, wish) {
-                continue;
-            }
-            tried += 1;
+        for hand in tried {
             self.slots(wish, hand, &mut best);
         }
-        self.near[counter] = near;
         best
     }
 
@@ -248,23 +256,31 @@ impl<'t> Search<'t> {
     fn exchange(&mut self) -> bool {
         let mut better = false;
         for a in 0..self.chains.len() {
-            for b in 0..self.chains.len() {
-                // Each pair once; of two who have nothing to do, never.
-                let (idle_a, idle_b) = (self.chains[a].is_empty(), self.chains[b].is_empty());
-                if idle_a || a == b || (b < a && !idle_b) {
-                    if idle_a {
-                        break;
-                    }
-                    continue;
+            // Each pair once; of two who have nothing to do, never.
+            if self.chains[a].is_empty() {
+                continue;
+            }
+            for b in self.partners(a) {
+                if self.chains[a].is_empty() {
+                    break;
                 }
+                let is_other = b > a || self.chains[b].is_empty();
                 // What has not changed since they were looked at has nothing new to exchange.
                 let news = self.changed[a].max(self.changed[b]) + 1 >= self.sweep;
-                if news && !self.is_spent() && (self.could_do(b, a) || self.could_do(a, b)) {
+                if is_other && a != b && news && !self.is_spent() && (self.could_do(b, a) || self.could_do(a, b)) {
                     better |= self.exchange_pair(a, b);
                 }
             }
         }
         better
+    }
+
+    /// Hands who could do something of another's chain, and those who do something now. In order.
+    fn partners(&self, hand: usize) -> Vec<usize> {
+        let near = self.chains[hand].iter().flat_map(|trip| self.near[trip.counter(self.town)].iter().take(NEAR)).copied();
+        let busy = (hand..self.chains.len()).filter(|other| !self.chains[*other].is_empty());
+        let partners: BTreeSet<usize> = near.chain(busy).collect();
+        partners.into_iter().collect()
     }
 
     /// Whether a hand is near to something of another's chain.
@@ -318,29 +334,21 @@ impl<'t> Search<'t> {
     /// Hands who were not sent anywhere yet exchange whole chains, all at once and exactly. Whether anything got better.
     fn reassign(&mut self) -> bool {
         let town = self.town;
-        let mut free: Vec<usize> = (0..town.hands.len()).filter(|hand| town.hands[*hand].sent_to.is_none()).collect();
-        let busy: Vec<usize> = free.iter().copied().filter(|hand| !self.chains[*hand].is_empty()).collect();
-        let heads: BTreeSet<usize> = busy.iter().map(|hand| self.chains[*hand][0].counter(town)).collect();
-        // Who has nothing to do comes into question where they are near.
-        let close = |hand: usize| heads.iter().any(|counter| self.close[counter * town.hands.len() + hand]);
-        free.retain(|hand| !self.chains[*hand].is_empty() || close(*hand));
-        if busy.len() * free.len() > ASSIGNABLE_MAX {
-            return false;
-        }
-        let mut prices = vec![NEVER >> 12; busy.len() * free.len()];
-        for (row, owner) in busy.iter().enumerate() {
+        let is_free = |hand: &usize| town.hands[*hand].sent_to.is_none();
+        let busy: Vec<usize> = (0..town.hands.len()).filter(|hand| is_free(hand) && !self.chains[*hand].is_empty()).collect();
+        let mut prices: Vec<Vec<(usize, i64)>> = Vec::with_capacity(busy.len());
+        for owner in &busy {
             let chain = &self.chains[*owner];
-            for (column, hand) in free.iter().enumerate() {
-                let near = hand == owner || self.close[chain[0].counter(town) * town.hands.len() + hand];
-                if near && chain.iter().flat_map(Trip::wishes).all(|wish| town.may(*hand, wish)) {
-                    let price = self.price(*hand, chain);
-                    prices[row * free.len() + column] = price.min(NEVER >> 12);
-                }
-            }
+            // Who is near to where it begins; the one who has it can always keep it.
+            let near = self.near[chain[0].counter(town)].iter().take(NEAR).copied().filter(|hand| hand != owner && is_free(hand));
+            let may = |hand: &usize| chain.iter().flat_map(Trip::wishes).all(|wish| town.may(*hand, wish));
+            let others = near.filter(may).map(|hand| (hand, self.price(hand, chain))).filter(|(_, price)| *price < NEVER);
+            prices.push(others.chain([(*owner, self.costs[*owner].min(NEVER >> 12))]).collect());
         }
-        let answer = assign(busy.len(), free.len(), |row, column| prices[row * free.len() + column]);
-        let after: i64 = answer.iter().enumerate().map(|(row, column)| prices[row * free.len() + column]).sum();
-        let before: i64 = busy.iter().map(|hand| self.costs[*hand]).sum();
+        let Some(answer) = assign_sparse(town.hands.len(), &prices) else { return false };
+        let price = |row: usize, hand: usize| prices[row].iter().find(|(known, _)| *known == hand).map_or(NEVER >> 12, |(_, price)| *price);
+        let after: i64 = answer.iter().enumerate().map(|(row, hand)| price(row, *hand)).sum();
+        let before: i64 = busy.iter().map(|hand| self.costs[*hand].min(NEVER >> 12)).sum();
         if after >= before {
             return false;
         }
@@ -348,8 +356,8 @@ impl<'t> Search<'t> {
         for hand in &busy {
             self.costs[*hand] = 0;
         }
-        for (chain, column) in moved.into_iter().zip(answer) {
-            self.put(free[column], chain);
+        for (chain, hand) in moved.into_iter().zip(answer) {
+            self.put(hand, chain);
         }
         true
     }
@@ -383,8 +391,9 @@ impl<'t> Search<'t> {
 
 /// Hands by when they could be at a counter.
 fn soonest(town: &Town, counter: usize) -> Vec<usize> {
-    let mut hands: Vec<(i64, usize)> = (0..town.hands.len())
-        .map(|hand| (town.hands[hand].free_s.max(town.now_s) + town.ways.from_hand(hand, counter), hand))
+    let there = |hand: &usize| Some((town.hands[*hand].free_s.max(town.now_s) + town.ways.from_hand(*hand, counter)?, *hand));
+    let mut hands: Vec<(i64, usize)> = (town.ways.near(counter).iter())
+        .filter_map(there)
         .filter(|(there_s, hand)| *there_s + town.service.pickup_s / 2 <= town.hands[*hand].off_s)
         .collect();
     hands.sort_unstable();

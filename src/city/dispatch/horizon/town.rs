@@ -61,6 +61,27 @@ pub struct Town {
     /// `barred[wish]`: hands who must not be asked for it, sorted.
     pub barred: Vec<Vec<usize>>,
     pub ways: Ways,
+    pub rest: Rest,
+}
+
+/// How far it is to where orders come from ([`super::demand::mean_way_s`]); without it all places are alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// From where each hand is free.
+    pub hands: Vec<i64>,
+    /// From the door of each wish.
+    pub doors: Vec<i64>,
+}
+
+impl Rest {
+    /// Seconds that a hand is farther from the next order at a door than where it is free first.
+    #[must_use]
+    pub fn farther_s(&self, hand: usize, door: usize) -> i64 {
+        match (self.hands.get(hand), self.doors.get(door)) {
+            (Some(before), Some(after)) => after - before,
+            (Some(_), None) | (None, _) => 0,
+        }
+    }
 }
 
 impl Town {
@@ -71,12 +92,28 @@ impl Town {
     }
 }
 
-/// The distances that a plan needs, computed once: to counters, and between doors of one counter.
+/// Who comes into question for which counter as their next one.
+///
+/// In a town everybody does for everything. In a city of a hundred thousand couriers and hundreds of counters that would be millions of ways, of which a
+/// plan uses the shortest few: there only who is near.
+#[derive(Clone, Copy, Debug)]
+pub enum Reach<'r> {
+    All,
+    /// By counter: hands, each once.
+    Near(&'r [Vec<usize>]),
+}
+
+/// The distances that a plan needs, asked for once: from hands to counters within [`Reach`], from doors to counters, and between doors of one counter.
 #[derive(Clone, Debug, Default)]
 pub struct Ways {
     counters: usize,
     wishes: usize,
-    from_hands: Vec<u32>,
+    /// Where each hand's row begins in `to_counters`.
+    rows: Vec<usize>,
+    /// By hand, then by counter: the counter and how far it is.
+    to_counters: Vec<(u32, u32)>,
+    /// By counter: hands who know the way.
+    near: Vec<Vec<usize>>,
     /// By class, door, counter.
     from_doors: Vec<u32>,
     /// By class and wish: its counter to its door.
@@ -88,11 +125,23 @@ pub struct Ways {
     block_len: usize,
 }
 
+/// Cells of one table; beyond that several are asked for, each of what is close together.
+const TABLE_MAX: usize = 40_000;
+
 impl Ways {
-    /// Asks `seconds(class, from, to)` for every way that a plan may need.
+    /// Asks `table(class, from, to)` for the seconds of every way that a plan may need, row by row: one question for each class of hands while the
+    /// town is small.
+    ///
+    /// # Panics
+    /// If a table has another shape than what was asked for.
     #[must_use]
-    pub fn new(hands: &[Hand], wishes: &[Wish], counters: usize, seconds: impl Fn(usize, Spot, Spot) -> i64) -> Self {
-        let ask = |class, from, to| u32::try_from(seconds(class, from, to).max(0)).unwrap_or(u32::MAX / 4);
+    pub fn new(
+        hands: &[Hand],
+        wishes: &[Wish],
+        counters: usize,
+        reach: Reach<'_>,
+        mut table: impl FnMut(usize, &[Spot], &[Spot]) -> Vec<Vec<u32>>,
+    ) -> Self {
         let classes = hands.iter().map(|hand| hand.class + 1).max().unwrap_or(0);
         let mut of_counter = vec![Vec::new(); counters];
         for (wish, known) in wishes.iter().enumerate() {
@@ -106,28 +155,41 @@ impl Ways {
             }
             block_len += block.len() * block.len();
         }
-        let mut ways = Self { counters, wishes: wishes.len(), place, block_len, ..Self::default() };
-        for (hand, known) in hands.iter().enumerate() {
-            ways.from_hands.extend((0..counters).map(|counter| ask(known.class, Spot::Hand(hand), Spot::Counter(counter))));
-        }
+        let near = match reach {
+            Reach::All => vec![(0..hands.len()).collect(); counters],
+            Reach::Near(near) => near.to_vec(),
+        };
+        let mut asked = Asked { doors: Vec::new(), own: Vec::new(), between: Vec::new(), hands: vec![Vec::new(); hands.len()] };
         for class in 0..classes {
-            for (wish, known) in wishes.iter().enumerate() {
-                ways.from_doors.extend((0..counters).map(|counter| ask(class, Spot::Door(wish), Spot::Counter(counter))));
-                ways.own.push(ask(class, Spot::Counter(known.counter), Spot::Door(wish)));
-            }
-            for block in &of_counter {
-                for from in block {
-                    ways.between.extend(block.iter().map(|to| ask(class, Spot::Door(*from), Spot::Door(*to))));
-                }
-            }
+            let near: Vec<Vec<usize>> =
+                near.iter().map(|hands_near| hands_near.iter().copied().filter(|hand| hands[*hand].class == class).collect()).collect();
+            asked.class(&near, &of_counter, |from, to| table(class, from, to));
         }
-        ways
+        let Asked { doors, own, between, hands: rows_of } = asked;
+        let mut rows = Vec::with_capacity(hands.len() + 1);
+        let mut to_counters = Vec::new();
+        for mut row in rows_of {
+            rows.push(to_counters.len());
+            row.sort_unstable();
+            to_counters.extend(row);
+        }
+        rows.push(to_counters.len());
+        Self { counters, wishes: wishes.len(), rows, to_counters, near, from_doors: doors, own, between, place, block_len }
     }
 
-    /// From where a hand is free to a counter.
+    /// From where a hand is free to a counter; `None` beyond [`Reach`].
     #[must_use]
-    pub fn from_hand(&self, hand: usize, counter: usize) -> i64 {
-        i64::from(self.from_hands[hand * self.counters + counter])
+    pub fn from_hand(&self, hand: usize, counter: usize) -> Option<i64> {
+        let row = &self.to_counters[self.rows[hand]..self.rows[hand + 1]];
+        let at =
+            if row.len() == self.counters { counter } else { row.binary_search_by_key(&(counter as u32), |(known, _)| *known).ok()? };
+        row.get(at).map(|(_, seconds)| i64::from(*seconds))
+    }
+
+    /// Hands for whom a counter is within [`Reach`].
+    #[must_use]
+    pub fn near(&self, counter: usize) -> &[usize] {
+        self.near.get(counter).map_or(&[], Vec::as_slice)
     }
 
     /// From a door to a counter.
@@ -147,5 +209,71 @@ impl Ways {
     pub fn between(&self, class: usize, from: usize, to: usize) -> i64 {
         let ((row, begin, width), (column, _, _)) = (self.place[from], self.place[to]);
         i64::from(self.between[class * self.block_len + begin + row * width + column])
+    }
+}
+
+/// Answers as they come in.
+struct Asked {
+    doors: Vec<u32>,
+    own: Vec<u32>,
+    between: Vec<u32>,
+    /// By hand: counters and seconds.
+    hands: Vec<Vec<(u32, u32)>>,
+}
+
+impl Asked {
+    /// All ways of one class: `near` by counter its hands, `of_counter` by counter its wishes.
+    fn class(&mut self, near: &[Vec<usize>], of_counter: &[Vec<usize>], mut table: impl FnMut(&[Spot], &[Spot]) -> Vec<Vec<u32>>) {
+        let counters: Vec<Spot> = (0..near.len()).map(Spot::Counter).collect();
+        let wishes: usize = of_counter.iter().map(Vec::len).sum();
+        let doors: Vec<Spot> = (0..wishes).map(Spot::Door).collect();
+        let mut hands: Vec<usize> = near.iter().flatten().copied().collect();
+        hands.sort_unstable();
+        hands.dedup();
+        let whole = (hands.len() + counters.len() + wishes) * (counters.len() + wishes) <= TABLE_MAX;
+        let known = whole.then(|| {
+            let from: Vec<Spot> =
+                hands.iter().copied().map(Spot::Hand).chain(counters.iter().copied()).chain(doors.iter().copied()).collect();
+            let to: Vec<Spot> = counters.iter().copied().chain(doors.iter().copied()).collect();
+            table(&from, &to)
+        });
+        let (door_row, door_column) = (hands.len() + counters.len(), counters.len());
+        for (counter, near) in near.iter().enumerate() {
+            let far: Vec<u32> = match &known {
+                Some(known) => near.iter().map(|hand| known[hands.partition_point(|other| other < hand)][counter]).collect(),
+                None => {
+                    let from: Vec<Spot> = near.iter().copied().map(Spot::Hand).collect();
+                    table(&from, &[Spot::Counter(counter)]).into_iter().flatten().collect()
+                }
+            };
+            assert_eq!(far.len(), near.len(), "a table has a row for each point that was asked about");
+            for (hand, seconds) in near.iter().zip(far) {
+                self.hands[*hand].push((counter as u32, seconds));
+            }
+        }
+        match &known {
+            Some(known) => self.doors.extend(known[door_row..].iter().flat_map(|row| row[..door_column].iter())),
+            None => self.doors.extend(table(&doors, &counters).into_iter().flatten()),
+        }
+        let begin = self.own.len();
+        self.own.resize(begin + wishes, 0);
+        for (counter, block) in of_counter.iter().enumerate() {
+            let here: Vec<Spot> = block.iter().copied().map(Spot::Door).collect();
+            let rows: Vec<Vec<u32>> = match &known {
+                Some(known) => {
+                    let row = |row: usize| block.iter().map(|wish| known[row][door_column + wish]).collect();
+                    std::iter::once(hands.len() + counter).chain(block.iter().map(|wish| door_row + wish)).map(row).collect()
+                }
+                None => {
+                    let from: Vec<Spot> = std::iter::once(Spot::Counter(counter)).chain(here.iter().copied()).collect();
+                    table(&from, &here)
+                }
+            };
+            let (own, between) = rows.split_first().expect("the counter itself has a row");
+            for (wish, seconds) in block.iter().zip(own) {
+                self.own[begin + wish] = *seconds;
+            }
+            self.between.extend(between.iter().flatten());
+        }
     }
 }

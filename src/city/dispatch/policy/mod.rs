@@ -59,6 +59,11 @@ pub trait Scene {
         false
     }
 
+    /// Where orders come from: the middles of zones, and how much each counts by now. Nothing is known without it.
+    fn demand(&self, _city: CityId) -> Vec<(Point, u64)> {
+        Vec::new()
+    }
+
     /// How often plans are made, and how long before a departure a courier is asked.
     fn pace(&self) -> Pace {
         Pace { round_s: 10, ahead_s: MARGIN_S }
@@ -99,9 +104,9 @@ pub struct Pace {
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
     /// One job at a time, the best courier for it now.
-    #[default]
     Immediate,
     /// All jobs and couriers together, planned ahead.
+    #[default]
     Horizon,
     /// The rolling horizon as published in 2018, to measure the other one against.
     Rolling,

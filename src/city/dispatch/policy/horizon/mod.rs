@@ -17,9 +17,12 @@ use crate::city::dispatch::horizon::{Call, Outlook, Round, Weights, decide, roll
 use crate::city::dispatch::model::{Job, JobId};
 use moment::Moment;
 
-/// What serves, and what the bench scores. A customer's second counts one; a late one a tenth more; a courier's second a tenth, so that of two equal plans
-/// the one that leaves more time for what nobody knows of yet is taken; work goes to who has not earned the guarantee if that costs under a minute.
-pub const WEIGHTS: Weights = Weights { wait: 1_000, late: 100, busy: 100, pay: 60_000, left: 4 * 3_600_000 };
+/// What serves, and what the bench scores. A customer's second counts one; a late one a tenth more; a second of the way from the last door to where orders
+/// come from a fifth, which is what is left of a courier's time for what nobody knows of yet; work goes to who has not earned the guarantee if that costs
+/// under a minute.
+pub const WEIGHTS: Weights = Weights { wait: 1_000, late: 100, busy: 0, rest: 200, pay: 60_000, left: 4 * 3_600_000 };
+/// The published way knows of no other places; a courier's time counts a tenth.
+const PUBLISHED: Weights = Weights { busy: 100, rest: 0, ..WEIGHTS };
 
 /// A job that somebody is planned for is looked at again after this, however far its departure is.
 const LOOK_S_MAX: i64 = 60;
@@ -41,7 +44,7 @@ impl Horizon {
     fn decide(self, moment: &Moment) -> Round {
         match self {
             Self::Searched => decide(&moment.town, &WEIGHTS),
-            Self::Published => rolling::decide(&moment.town, &WEIGHTS),
+            Self::Published => rolling::decide(&moment.town, &PUBLISHED),
         }
     }
 }
@@ -49,7 +52,7 @@ impl Horizon {
 impl Policy for Horizon {
     fn name(&self) -> &'static str {
         match self {
-            Self::Searched => "horizon/1",
+            Self::Searched => "horizon/2",
             Self::Published => "rolling/1",
         }
     }
@@ -73,7 +76,7 @@ impl Horizon {
         let asked: BTreeSet<JobId> = plans.iter().flat_map(|plan| plan.jobs.iter().copied()).collect();
         for (id, job) in due.iter().filter(|(id, _)| !asked.contains(id)) {
             let outlook = moment.wish_of(*id).and_then(|wish| round.outlooks[wish]);
-            plans.push(wait(scene, &moment, *id, job, outlook));
+            plans.push(wait(scene, &moment, &(*id, job.clone()), outlook));
         }
         plans
     }
@@ -93,7 +96,8 @@ fn ask(scene: &dyn Scene, moment: &Moment, round: &Round, call: &Call) -> Option
         fits
     });
     let jobs: Vec<JobId> = wishes.iter().filter_map(|wish| moment.jobs[*wish].as_ref().map(|(id, _)| *id)).collect();
-    let (_, job) = moment.jobs[*wishes.first()?].as_ref()?;
+    let known = moment.jobs[*wishes.first()?].as_ref()?;
+    let job = &known.1;
     let times = scene.times(job.request.city);
     let mut here = person.position;
     let mut distance_m = 0;
@@ -104,12 +108,13 @@ fn ask(scene: &dyn Scene, moment: &Moment, round: &Round, call: &Call) -> Option
     }
     // The second half of the last handing over is not the customer's.
     let eta = Timestamp::from_millis(1_000 * (call.end_s - moment.town.service.dropoff_s / 2)).max(now);
-    let candidates = weighing::candidates(scene, moment, round, call, job);
+    let candidates = weighing::candidates(scene, moment, round, call, known);
     Some(Plan { jobs, found: Found::Offer { courier: person.id, distance_m, eta }, radius_m: moment.rules.reach_m, candidates })
 }
 
 /// A job that nobody is asked for now.
-fn wait(scene: &dyn Scene, moment: &Moment, id: JobId, job: &Job, outlook: Option<Outlook>) -> Plan {
+fn wait(scene: &dyn Scene, moment: &Moment, known: &(JobId, Job), outlook: Option<Outlook>) -> Plan {
+    let (id, job) = (known.0, &known.1);
     let (now, pace) = (scene.now(), scene.pace());
     let now_s = moment.town.now_s;
     let waits_ms = now.ms_since(job.request.ready_at.max(job.searching_since));
@@ -124,7 +129,7 @@ fn wait(scene: &dyn Scene, moment: &Moment, id: JobId, job: &Job, outlook: Optio
     };
     let (found, candidates) = match until_s {
         Some(until_s) => (Found::Later { until: now.plus_s(until_s - now_s) }, Vec::new()),
-        None => (Found::Nobody, weighing::nobody(scene, moment, job)),
+        None => (Found::Nobody, weighing::nobody(scene, moment, known)),
     };
     Plan { jobs: vec![id], found, radius_m: moment.rules.reach_m, candidates }
 }

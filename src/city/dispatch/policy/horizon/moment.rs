@@ -1,5 +1,6 @@
 //! A scene as the numbers that a plan is made of.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use index::geo::Point;
@@ -7,14 +8,22 @@ use storage::Timestamp;
 
 use crate::city::cities::CityId;
 use crate::city::couriers::{CourierId, Vehicle};
-use crate::city::dispatch::horizon::town::{Hand, Spot, Town, Ways, Wish};
+use crate::city::dispatch::horizon::demand::mean_way_s;
+use crate::city::dispatch::horizon::town::{Hand, Reach, Rest, Spot, Town, Ways, Wish};
 use crate::city::dispatch::model::{Job, JobId, WhyNot};
 use crate::city::dispatch::policy::eligible::{barred, off_duty};
 use crate::city::dispatch::policy::{Person, Rules, Scene};
 
-/// People looked at in a moment: the fewer counters, the more around each, but not fewer than these.
+/// People looked at in a moment: the fewer counters, the more around each, but not fewer than these, and more while hardly anybody of them is free.
 const LOOKED_AT: usize = 4_096;
-const NEAR_MIN: usize = 64;
+const NEAR_MIN: usize = 16;
+const NEAR_MAX: usize = 512;
+const FREE_MIN: usize = 6;
+/// Hands times counters up to which everybody comes into question everywhere; beyond, only who is near.
+const EVERYBODY_MAX: usize = 100_000;
+/// Zones that orders come from, the busiest; and ways from places to them, of one moment.
+const ZONES_MAX: usize = 64;
+const REST_MAX: usize = 40_000;
 
 /// One city, one moment: what the plan's numbers stand for.
 pub struct Moment {
@@ -26,6 +35,9 @@ pub struct Moment {
     pub away: Vec<(Person, WhyNot)>,
     /// By wish; `None`: it is in somebody's hands already.
     pub jobs: Vec<Option<(JobId, Job)>>,
+    /// By counter of a job: who is near, as numbers into `people`, and into `away`.
+    pub near: Vec<(Vec<usize>, Vec<usize>)>,
+    wish_of: BTreeMap<JobId, usize>,
 }
 
 /// Counters are told apart by merchant and place.
@@ -61,7 +73,7 @@ impl Moment {
         let mut counters = Counters::default();
         let mut wishes: Vec<Wish> = jobs.iter().map(|(_, job)| wish(job, &mut counters)).collect();
         let mut doors: Vec<Point> = jobs.iter().map(|(_, job)| job.request.dropoff.point()).collect();
-        let (people, away) = gather(scene, city, &counters.points, &rules);
+        let Gathered { people, away, near } = gather(scene, city, &counters.points, &rules);
         let mut vehicles: Vec<Vehicle> = Vec::new();
         let mut hands = Vec::with_capacity(people.len());
         let mut from = Vec::with_capacity(people.len());
@@ -101,22 +113,47 @@ impl Moment {
             Spot::Counter(counter) => counters.points[counter],
             Spot::Door(wish) => doors[wish],
         };
-        let ways =
-            Ways::new(&hands, &wishes, counters.points.len(), |class, a, b| i64::from(times.seconds(point(a), point(b), vehicles[class])));
+        let all = counters.points.len() * hands.len() <= EVERYBODY_MAX;
+        let mut close: Vec<Vec<usize>> = Vec::new();
+        if !all {
+            close.extend(near.iter().map(|(people, _)| people.clone()));
+            close.resize(counters.points.len(), Vec::new());
+        }
+        let reach = if all { Reach::All } else { Reach::Near(&close) };
+        let ways = Ways::new(&hands, &wishes, counters.points.len(), reach, |class, a, b| {
+            let points = |spots: &[Spot]| spots.iter().map(|spot| point(*spot)).collect::<Vec<Point>>();
+            times.table(&points(a), &points(b), vehicles[class])
+        });
+        // A city so full that only who is near comes into question has somebody everywhere.
+        let rest = if all { rest(scene, city, &from, &doors, vehicles.first().copied()) } else { Rest::default() };
         let numbers: BTreeMap<CourierId, usize> = people.iter().enumerate().map(|(number, person)| (person.id, number)).collect();
         let barred = (0..wishes.len()).map(|wish| jobs.get(wish).map_or_else(Vec::new, |(_, job)| not_for(job, &numbers, now))).collect();
         let pace = scene.pace();
-        let town = Town { now_s, round_s: pace.round_s, ahead_s: pace.ahead_s, service: scene.service(), hands, barred, ways, wishes };
+        let town =
+            Town { now_s, round_s: pace.round_s, ahead_s: pace.ahead_s, service: scene.service(), hands, barred, ways, wishes, rest };
+        let wish_of = jobs.iter().enumerate().map(|(wish, (id, _))| (*id, wish)).collect();
         let mut jobs: Vec<Option<(JobId, Job)>> = jobs.into_iter().map(Some).collect();
         jobs.resize(town.wishes.len(), None);
-        Self { town, rules, people, away, jobs }
+        Self { town, rules, people, away, jobs, near, wish_of }
     }
 
     /// The wish of a job.
     #[must_use]
     pub fn wish_of(&self, id: JobId) -> Option<usize> {
-        self.jobs.iter().position(|job| job.as_ref().is_some_and(|(known, _)| *known == id))
+        self.wish_of.get(&id).copied()
     }
+}
+
+/// How far it is from each place to where orders come from, as one kind of vehicle goes: what counts is the difference between places.
+fn rest(scene: &dyn Scene, city: CityId, hands: &[Point], doors: &[Point], by: Option<Vehicle>) -> Rest {
+    let (mut zones, places) = (scene.demand(city), [hands, doors].concat());
+    let Some(by) = by.filter(|_| !zones.is_empty()) else { return Rest::default() };
+    zones.sort_by_key(|(_, weight)| Reverse(*weight));
+    zones.truncate(ZONES_MAX.min(REST_MAX / places.len().max(1)));
+    let (points, weights): (Vec<Point>, Vec<u64>) = zones.into_iter().unzip();
+    let far = scene.times(city).table(&places, &points, by);
+    let mut ways = far.iter().map(|row| mean_way_s(row, &weights));
+    Rest { hands: ways.by_ref().take(hands.len()).collect(), doors: ways.collect() }
 }
 
 fn wish(job: &Job, counters: &mut Counters) -> Wish {
@@ -133,25 +170,55 @@ fn not_for(job: &Job, numbers: &BTreeMap<CourierId, usize>, now: Timestamp) -> V
     hands.into_iter().collect()
 }
 
-/// Everybody near a counter: who can be planned with, in the order of their ids, and who cannot.
-fn gather(scene: &dyn Scene, city: CityId, counters: &[Point], rules: &Rules) -> (Vec<Person>, Vec<(Person, WhyNot)>) {
-    let mut near: BTreeMap<CourierId, Person> = BTreeMap::new();
-    let limit = NEAR_MIN.max(LOOKED_AT / counters.len().max(1));
+/// Everybody near a counter.
+struct Gathered {
+    /// Who can be planned with, in the order of their ids.
+    people: Vec<Person>,
+    away: Vec<(Person, WhyNot)>,
+    near: Vec<(Vec<usize>, Vec<usize>)>,
+}
+
+/// Around each counter: as many as the moment allows, and more until some of them are free.
+fn gather(scene: &dyn Scene, city: CityId, counters: &[Point], rules: &Rules) -> Gathered {
+    let mut known: BTreeMap<CourierId, (Person, Option<WhyNot>)> = BTreeMap::new();
+    let mut around: Vec<Vec<CourierId>> = Vec::with_capacity(counters.len());
+    let now = scene.now();
     for counter in counters {
-        for person in scene.around(*counter, rules.reach_m, limit) {
-            near.entry(person.id).or_insert(person);
-        }
+        let mut limit = NEAR_MIN.max(LOOKED_AT / counters.len());
+        around.push(loop {
+            let people = scene.around(*counter, rules.reach_m, limit);
+            let (ids, mut free): (Vec<CourierId>, usize) = (people.iter().map(|person| person.id).collect(), 0);
+            for person in people {
+                let (person, why) = known.entry(person.id).or_insert_with(|| {
+                    let why = off_duty(city, &person.account, &person.presence, now);
+                    let why = why.or_else(|| scene.is_silent(person.id).then_some(WhyNot::Silent));
+                    let why = why.or_else(|| person.presence.asked.is_some().then_some(WhyNot::Asked));
+                    (person, why)
+                });
+                free += usize::from(why.is_none() && person.presence.carries.is_empty());
+            }
+            if free >= FREE_MIN || ids.len() < limit || limit >= NEAR_MAX {
+                break ids;
+            }
+            limit *= 2;
+        });
     }
     let (mut people, mut away) = (Vec::new(), Vec::new());
-    for person in near.into_values() {
-        let why = off_duty(city, &person.account, &person.presence, scene.now());
-        let why = why.or_else(|| scene.is_silent(person.id).then_some(WhyNot::Silent));
-        match why.or_else(|| person.presence.asked.is_some().then_some(WhyNot::Asked)) {
+    let mut numbers: BTreeMap<CourierId, Result<usize, usize>> = BTreeMap::new();
+    for (id, (person, why)) in known {
+        numbers.insert(id, if why.is_none() { Ok(people.len()) } else { Err(away.len()) });
+        match why {
             Some(why) => away.push((person, why)),
             None => people.push(person),
         }
     }
-    (people, away)
+    let split = |ids: &Vec<CourierId>| {
+        let numbers = ids.iter().filter_map(|id| numbers.get(id));
+        let here = numbers.clone().filter_map(|number| number.ok()).collect();
+        (here, numbers.filter_map(|number| number.err()).collect())
+    };
+    let near = around.iter().map(split).collect();
+    Gathered { people, away, near }
 }
 
 /// The counter that a person is under way to, if all that they carry is still there.

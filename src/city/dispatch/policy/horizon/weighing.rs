@@ -6,7 +6,7 @@ use super::WEIGHTS;
 use super::moment::Moment;
 use crate::city::dispatch::horizon::chain::{NEVER, Trip, cost};
 use crate::city::dispatch::horizon::{Call, Round};
-use crate::city::dispatch::model::{Candidate, Job, Outcome, WhyNot};
+use crate::city::dispatch::model::{Candidate, Job, JobId, Outcome, WhyNot};
 use crate::city::dispatch::policy::eligible::barred;
 use crate::city::dispatch::policy::immediate::weigh;
 use crate::city::dispatch::policy::{Person, Scene};
@@ -15,7 +15,7 @@ use crate::city::dispatch::policy::{Person, Scene};
 const KEPT_MAX: usize = 24;
 
 /// The chosen one, then the others by what it would have cost had they brought it, then who could not, the nearest first.
-pub fn candidates(scene: &dyn Scene, moment: &Moment, round: &Round, call: &Call, job: &Job) -> Vec<Candidate> {
+pub fn candidates(scene: &dyn Scene, moment: &Moment, round: &Round, call: &Call, job: &(JobId, Job)) -> Vec<Candidate> {
     let Some(trip) = Trip::through(&call.wishes) else { return Vec::new() };
     let planned: BTreeSet<usize> = round.outlooks.iter().flatten().map(|outlook| outlook.hand).collect();
     let price = |hand| cost(&moment.town, &WEIGHTS, hand, [&trip]);
@@ -23,7 +23,7 @@ pub fn candidates(scene: &dyn Scene, moment: &Moment, round: &Round, call: &Call
     let outcome = |hand: usize, person: &Person, price: i64| {
         if hand == call.hand {
             Outcome::Chosen
-        } else if let Some(why) = barred(job, person.id, scene.now()) {
+        } else if let Some(why) = barred(&job.1, person.id, scene.now()) {
             Outcome::Excluded(why)
         } else if price == NEVER {
             Outcome::Excluded(impossible(person, trip.size(&moment.town)))
@@ -33,17 +33,28 @@ pub fn candidates(scene: &dyn Scene, moment: &Moment, round: &Round, call: &Call
             Outcome::Outscored
         }
     };
-    let people = moment.people.iter().enumerate().map(|(hand, person)| {
-        let price = price(hand);
+    // The chosen one may come from far, on the way from another door.
+    let mut hands = here(moment, job).0.clone();
+    if !hands.contains(&call.hand) {
+        hands.push(call.hand);
+    }
+    let people = hands.into_iter().map(|hand| {
+        let (person, price) = (&moment.people[hand], price(hand));
         (person, price, outcome(hand, person, price))
     });
     kept(scene, moment, job, people.collect())
 }
 
+/// Who is near to where a job is picked up.
+fn here<'m>(moment: &'m Moment, job: &(JobId, Job)) -> &'m (Vec<usize>, Vec<usize>) {
+    static NOBODY: (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
+    moment.wish_of(job.0).and_then(|wish| moment.near.get(moment.town.wishes[wish].counter)).unwrap_or(&NOBODY)
+}
+
 /// Nobody can bring it at all, or nobody who is planned for it is free.
-pub fn nobody(scene: &dyn Scene, moment: &Moment, job: &Job) -> Vec<Candidate> {
-    let people = moment.people.iter().map(|person| {
-        let why = barred(job, person.id, scene.now()).unwrap_or_else(|| impossible(person, job.request.size));
+pub fn nobody(scene: &dyn Scene, moment: &Moment, job: &(JobId, Job)) -> Vec<Candidate> {
+    let people = here(moment, job).0.iter().map(|hand| &moment.people[*hand]).map(|person| {
+        let why = barred(&job.1, person.id, scene.now()).unwrap_or_else(|| impossible(person, job.1.request.size));
         (person, NEVER, Outcome::Excluded(why))
     });
     kept(scene, moment, job, people.collect())
@@ -61,9 +72,11 @@ fn impossible(person: &Person, size: u32) -> WhyNot {
 }
 
 /// The first of them, described; only these, as a city has thousands of others.
-fn kept(scene: &dyn Scene, moment: &Moment, job: &Job, people: Vec<(&Person, i64, Outcome)>) -> Vec<Candidate> {
+fn kept(scene: &dyn Scene, moment: &Moment, known: &(JobId, Job), people: Vec<(&Person, i64, Outcome)>) -> Vec<Candidate> {
+    let job = &known.1;
     let (times, pickup) = (scene.times(job.request.city), job.request.pickup.point());
-    let away = moment.away.iter().map(|(person, why)| (person, NEVER, Outcome::Excluded(*why)));
+    let away =
+        here(moment, known).1.iter().map(|number| &moment.away[*number]).map(|(person, why)| (person, NEVER, Outcome::Excluded(*why)));
     let mut all: Vec<(&Person, i64, Outcome)> = people.into_iter().chain(away).collect();
     all.sort_by_cached_key(|(person, price, outcome)| match outcome {
         Outcome::Chosen => (0, 0, person.id),
