@@ -141,8 +141,8 @@ struct Batch {
     body: Vec<u8>,
 }
 
-/// So many full recent layers are replayed into memory: one that was being folded, and one above it.
-const REPLAYED_MAX: usize = 2;
+/// So many full recent layers are replayed into memory: one that was being folded, one above it, and one for what their accounting leaves out.
+const REPLAYED_MAX: usize = 3;
 
 /// Rough memory of an entry beyond its bytes: two shared slices and a place in a tree node.
 const ENTRY_OVERHEAD_BYTES: usize = 80;
@@ -185,8 +185,10 @@ impl Store {
                 why: format!("the record at sequence number {} is {why}", record.first_seq),
             })?;
             for (key, change) in commands.into_iter().flatten() {
-                recent_bytes += entry_bytes(&key, &change);
-                recent.insert(key, change);
+                let bytes = entry_bytes(&key, &change);
+                // What is written again and again (a hot account) is there once.
+                let replaced = recent.insert(key.clone(), change).map_or(0, |change| entry_bytes(&key, &change));
+                recent_bytes = recent_bytes + bytes - replaced;
             }
             reached =
                 Position { epoch: record.epoch, seq: record.first_seq + u64::from(record.count) - 1, hash: record.hash, time: record.time };
