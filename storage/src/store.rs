@@ -145,8 +145,8 @@ struct Batch {
     tables: Tables,
 }
 
-/// So many full recent layers are replayed into memory: one that was being folded, and one above it.
-const REPLAYED_MAX: usize = 2;
+/// So many full recent layers are replayed into memory: one that was being folded, one above it, and one for what their accounting leaves out.
+const REPLAYED_MAX: usize = 3;
 
 /// Memory of an entry beyond its bytes, generously: three words of a node, its links above, what fills key and value up to words, and the piece's rest.
 const ENTRY_OVERHEAD_BYTES: usize = 80;
@@ -189,8 +189,10 @@ impl Store {
                 why: format!("the record at sequence number {} is {why}", record.first_seq),
             })?;
             for (key, change) in commands.into_iter().flatten() {
-                recent_bytes += entry_bytes(&key, &change);
-                recent.insert(key, change);
+                let bytes = entry_bytes(&key, &change);
+                // What is written again and again (a hot account) is there once.
+                let replaced = recent.insert(key.clone(), change).map_or(0, |change| entry_bytes(&key, &change));
+                recent_bytes = recent_bytes + bytes - replaced;
             }
             reached =
                 Position { epoch: record.epoch, seq: record.first_seq + u64::from(record.count) - 1, hash: record.hash, time: record.time };
