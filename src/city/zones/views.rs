@@ -76,10 +76,13 @@ pub fn changes(read: &(impl Read + ?Sized)) -> u64 {
 /// Ways keep this far from where nobody is sent.
 const KEEP_M: f64 = 50.0;
 
+/// As of which count of changes, and the obstacles of each city.
+type Known = (u64, BTreeMap<CityId, Arc<[Obstacle]>>);
+
 /// What ways go around, by city; read anew when zones have changed.
 #[derive(Default)]
 pub struct Closed {
-    known: Mutex<(u64, BTreeMap<CityId, Arc<[Obstacle]>>)>,
+    known: Mutex<Known>,
 }
 
 impl Closed {
