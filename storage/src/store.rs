@@ -11,6 +11,7 @@ mod flight;
 mod fold;
 mod follow;
 mod holds;
+mod replay;
 mod tables;
 
 use std::collections::VecDeque;
@@ -35,6 +36,7 @@ use flight::Flight;
 pub use fold::{FoldDone, FoldJob, Folded};
 pub use follow::{Applied, ApplyError, CutError};
 pub use holds::Holds;
+use replay::Replayed;
 pub use tables::Tables;
 
 /// How a store is laid out and when it folds.
@@ -178,8 +180,7 @@ impl Store {
 
     fn open_locked(disk: Arc<dyn Disk>, dir: &Path, options: Options, lock: Box<dyn Send + Sync>) -> Result<Self, OpenError> {
         let (base, mut checkpoint) = Base::open(&*disk, &dir.join("state.redb"), options.cache_bytes)?;
-        let mut recent = Layer::new();
-        let mut recent_bytes = 0;
+        let mut replayed = Replayed::default();
         let mut reached = checkpoint;
         let config = LogConfig { segment_bytes: options.segment_bytes, cell: options.cell };
         let log = Log::open(disk.clone(), &dir.join("log"), config, checkpoint, &mut |record| {
@@ -188,24 +189,19 @@ impl Store {
                 offset: 0,
                 why: format!("the record at sequence number {} is {why}", record.first_seq),
             })?;
-            for (key, change) in commands.into_iter().flatten() {
-                let bytes = entry_bytes(&key, &change);
-                // What is written again and again (a hot account) is there once.
-                let replaced = recent.insert(key.clone(), change).map_or(0, |change| entry_bytes(&key, &change));
-                recent_bytes = recent_bytes + bytes - replaced;
-            }
+            commands.into_iter().flatten().for_each(|(key, change)| replayed.add(key, change));
             reached =
                 Position { epoch: record.epoch, seq: record.first_seq + u64::from(record.count) - 1, hash: record.hash, time: record.time };
             // A long log must not need as much memory as it is long. What one fold and the layer above it held before is taken as it is: it is folded
             // beside the first commands.
-            if recent_bytes >= REPLAYED_MAX * options.recent_bytes_max {
-                base.fold(&recent, reached).map_err(|error| state_failed(&error))?;
+            if replayed.bytes() >= REPLAYED_MAX * options.recent_bytes_max {
+                let (layer, _) = std::mem::take(&mut replayed).into_layer();
+                base.fold(&layer, reached).map_err(|error| state_failed(&error))?;
                 checkpoint = reached;
-                recent.clear();
-                recent_bytes = 0;
             }
             Ok(())
         })?;
+        let (recent, recent_bytes) = replayed.into_layer();
         let touched = Touched::new();
         let head = View { recent, folding: Layer::new(), base: base.snapshot()?, position: reached, touched, notes: None };
         let format = upgrade::format_of(&head);

@@ -131,7 +131,7 @@ proptest! {
                 Op::FinishFold => {
                     store.sync().expect("a healthy disk");
                     if let Some(job) = job.take() {
-                        drop(store.finish_fold(job.run().expect("a healthy disk")).expect("a healthy disk"));
+                        store.finish_fold(job.run().expect("a healthy disk")).clear().expect("a healthy disk");
                     }
                     store.begin(Timestamp::from_millis(n as i64));
                     Ok(())
