@@ -87,6 +87,7 @@ async fn until(world: &World, is_so: impl Fn() -> bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_way_is_followed_told_and_measured() {
+    let figures = medina::ops::health::recorder();
     let world = World::new(|_| ()).await;
     world.advance(0).await;
     let tracking = Arc::new(Tracking::default());
@@ -150,6 +151,12 @@ async fn a_way_is_followed_told_and_measured() {
     assert_eq!((picked_up.count, picked_up.sum_s, picked_up.sum_abs_s), (1, 600 - 223, 377));
     assert_eq!(views::errors(&*view)["pickup"]["within"], json!({ "60": 0, "120": 0, "300": 0, "600": 1, "1200": 1, "2400": 1 }));
     assert_eq!(EXPECTED.get(&*view, &subject), None);
+    let figures = figures.render();
+    let bucket = |line: &&str| {
+        line.starts_with("medina_eta_error_seconds_bucket") && line.contains("since=\"pickup\"") && line.contains("le=\"600\"")
+    };
+    let counted = figures.lines().find(bucket).and_then(|line| line.split(' ').next_back()?.parse::<u64>().ok());
+    assert!(counted.is_some_and(|count| count > 0), "{figures}");
     let learned = trips::PACES.scan(&*view).map(|((of, by, hour), pace)| (of, by, hour, pace.trips)).collect::<Vec<_>>();
     assert_eq!(learned, [(city(), 0, 12, 1), (city(), 0, 24, 1)], "a trip at noon");
     assert_eq!(trips::LAST_STOPS.scan(&*view).count(), 0);
