@@ -89,6 +89,6 @@ fn dispatch_rows() {
     use medina::city::cities::CityId;
     use medina::city::dispatch::demand::Demand;
     assert_eq!(hex(&Demand { weight: 300, at: at(1) }.to_bytes()), "01ac0202");
-    let key = (CityId::from_u128(1), 0x0001_0203, 5_u32);
+    let key = (CityId::from_u128(1), 0x0001_0203_u32, 5_u32);
     assert_eq!(hex(&key.to_key()), "000000000000000000000000000000010001020300000005");
 }
