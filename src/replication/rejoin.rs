@@ -24,7 +24,9 @@ pub type Tell = fn(&Record) -> String;
 
 /// Where what was given up is kept, in the data folder.
 pub const ASIDE: &str = "set-aside";
-/// There, for a moment: a state that the leader's replaces, and that had nothing of its own.
+/// The leader's snapshot on its way into a state.
+const FETCHED: &str = "bootstrap.snapshot";
+/// In [`ASIDE`], for a moment: a state that the leader's replaces, and that had nothing of its own.
 const OUTDATED: &str = "outdated";
 
 /// Why a folder cannot follow (yet).
@@ -227,8 +229,13 @@ impl Rejoin<'_> {
         swap().map_err(|error| RejoinError::Io("the leader's state could not be put in the place of the old one", error))
     }
 
-    /// A crash may have come after the old state was moved and before the new one was; or before what is outdated was removed.
+    /// A crash may have come after the old state was moved and before the new one was; or before what is outdated was removed. What an attempt fetched
+    /// in vain goes.
     fn finish_a_replacement(&self) -> io::Result<()> {
+        match fs::remove_file(self.data.join(FETCHED)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => (),
+        }
         let is_whole = |folder: PathBuf| folder.join("state.redb").exists();
         if !is_whole(self.state()) && is_whole(self.incoming()) {
             remove_folder(&self.state())?;
@@ -242,7 +249,7 @@ impl Rejoin<'_> {
     /// Fetches the leader's snapshot and makes a state of it beside the one that is here; by way of a file: a slow restore must not hold the leader's pages.
     async fn fetch(&self, leader: &str) -> Result<(), RejoinError> {
         tracing::warn!(leader, "fetching the leader's snapshot");
-        let path = self.data.join("bootstrap.snapshot");
+        let path = self.data.join(FETCHED);
         let mut body = self.node.peers.snapshot(leader, &self.node.options.node).await?;
         let failed = |error| RejoinError::Io("the leader's snapshot could not be kept", error);
         let mut file = tokio::fs::File::create(&path).await.map_err(failed)?;
