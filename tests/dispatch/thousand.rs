@@ -1,4 +1,4 @@
-//! A thousand orders at once and two hundred couriers: bounded work, the oldest first, nobody starves.
+//! A thousand orders at once and two hundred and fifty couriers: bounded work, the oldest first, nobody starves.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use medina::engine::{Caller, UserId};
 use crate::town::{Town, place};
 
 const ORDERS: u128 = 1_000;
-const COURIERS_COUNT: u128 = 200;
-const ROUND_S: i64 = 90;
+const COURIERS_COUNT: u128 = 250;
+const ROUND_S: i64 = 45;
 /// One command may set off 256 events.
 const TAKEN_AT_ONCE: usize = 20;
 

@@ -123,7 +123,8 @@ impl Tracking {
         if counted.late > 0 {
             metrics::counter!("medina_pings_late_total").increment(u64::from(counted.late));
         }
-        if !presence.carries.is_empty() && !(trail.is_empty() && late.is_empty()) {
+        let tells = !trail.is_empty() || !late.is_empty();
+        if tells && !presence.carries.is_empty() {
             let subjects: Vec<u128> = presence.carries.iter().map(|carried| carried.subject).collect();
             self.trails().extend(courier, &subjects, &trail, &late);
             if let (Some(fix), false) = (last, trail.is_empty()) {
