@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::broadcast;
 
+/// Orders that are placed at once: what is measured is the telling, and who says everything in one breath is the peer.
+const HANDS: usize = 8;
+
 const BINARY: &str = env!("CARGO_BIN_EXE_medina");
 
 /// Memory of a process in bytes (proportional: what it shares is shared out).
@@ -104,18 +107,25 @@ impl Served {
         cpu_us(self.child.id())
     }
 
-    /// Places cash orders, each as soon as the one before is answered: events of the city.
+    /// Places cash orders, some at once: events of the city.
     pub async fn order(&self, count: usize) {
+        let hands = (0..HANDS).map(|hand| async move {
+            for _ in (hand..count).step_by(HANDS) {
+                self.one_order().await;
+            }
+        });
+        futures_util::future::join_all(hands).await;
+    }
+
+    async fn one_order(&self) {
         let base = format!("http://{}/v1", self.address);
-        for _ in 0..count {
-            let cart = storage::Id::<medina::trade::carts::model::CartTag>::from_u128(uuid::Uuid::now_v7().as_u128());
-            let lines = json!({ "merchant_id": self.shop, "items": [{ "item_id": self.item, "quantity": 2 }] });
-            ask(&self.http, Method::PUT, format!("{base}/carts/{cart}"), &self.customer, lines).await;
-            let quote = json!({ "cart_id": cart.to_string(), "dropoff": { "lat": 5.61, "lon": -0.18 } });
-            let quote = text(&ask(&self.http, Method::POST, format!("{base}/quotes"), &self.customer, quote).await, "id");
-            ask(&self.http, Method::POST, format!("{base}/orders"), &self.customer, json!({ "quote_id": quote, "payment_method": "cash" }))
-                .await;
-        }
+        let cart = storage::Id::<medina::trade::carts::model::CartTag>::from_u128(uuid::Uuid::now_v7().as_u128());
+        let lines = json!({ "merchant_id": self.shop, "items": [{ "item_id": self.item, "quantity": 2 }] });
+        ask(&self.http, Method::PUT, format!("{base}/carts/{cart}"), &self.customer, lines).await;
+        let quote = json!({ "cart_id": cart.to_string(), "dropoff": { "lat": 5.61, "lon": -0.18 } });
+        let quote = text(&ask(&self.http, Method::POST, format!("{base}/quotes"), &self.customer, quote).await, "id");
+        let order = json!({ "quote_id": quote, "payment_method": "cash" });
+        ask(&self.http, Method::POST, format!("{base}/orders"), &self.customer, order).await;
     }
 }
 

@@ -44,8 +44,8 @@ struct Follow {
 
 /// A client's buffers are small: ten thousand of them must fit a small server.
 const BUFFER_BYTES: usize = 4 << 10;
-/// Frames are written together up to this: a write costs as much as some ten frames, and what was once collected stays allocated.
-const WRITE_BYTES: usize = 3 << 10;
+/// Frames are written together up to this: a write costs as much as several frames, and what was once collected stays allocated.
+const WRITE_BYTES: usize = 2 << 10;
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
 impl Live {

@@ -25,7 +25,7 @@ const SEND_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the server waits to say why it hangs up.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 /// Frames that are told between two looks at whatever else there is.
-const FRAMES_AT_ONCE: usize = 64;
+const FRAMES_AT_ONCE: usize = 32;
 /// Topics a client may follow at once.
 const TOPICS_MAX: usize = 64;
 
