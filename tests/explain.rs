@@ -71,7 +71,7 @@ async fn login(base: &str, admin: &Value) -> (reqwest::Client, String) {
 async fn a_running_server_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("city");
-    said(medina(&["demo", "--orders", "4", "--couriers", "4", "--seed", "11", "--exit", "--json"], &data));
+    said(medina(&["demo", "--orders", "4", "--couriers", "4", "--seed", "11", "--policy", "horizon", "--exit", "--json"], &data));
     let serving = Serving::on(&data);
     let admin = json_of(medina(&["admin", "create", "--json", "--email", "why@medina.test"], &data));
     let (client, token) = login(&serving.base, &admin).await;

@@ -78,7 +78,7 @@ pub struct DemoArgs {
     #[arg(long, value_parser = pace_factor)]
     pub pace: Option<f64>,
     /// How couriers are chosen.
-    #[arg(long, value_enum, default_value = "horizon")]
+    #[arg(long, value_enum, default_value_t)]
     pub policy: Choice,
 }
 

@@ -45,7 +45,7 @@ pub struct ReplayArgs {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10))]
     pub capacity: u32,
     /// How couriers are chosen.
-    #[arg(long, value_enum, default_value = "horizon")]
+    #[arg(long, value_enum, default_value_t)]
     pub policy: Choice,
 }
 
