@@ -48,7 +48,7 @@ pub fn ping(night: &mut Night) {
         };
         let pings = match chance {
             // The satellites, or somebody, put the courier elsewhere; each time somewhere else.
-            0..8 if fresh => vec![say((far, far * if chance % 2 == 0 { 1.0 } else { -1.0 }), stamp)],
+            0..8 if fresh => vec![say((far, far * if chance.is_multiple_of(2) { 1.0 } else { -1.0 }), stamp)],
             // What was kept in a tunnel comes after what is newer.
             8..14 => vec![say(here, stamp), say(here, stamp.minus_s(90)), say(here, stamp.minus_s(400)), say(here, stamp.minus_s(40))],
             // Nonsense of all kinds.

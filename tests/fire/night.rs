@@ -171,7 +171,7 @@ impl<'t> Night<'t> {
 
     /// In nights of a rush everybody rides with a small bag.
     fn load_lightly(&mut self) {
-        if self.seed % 2 == 0 {
+        if self.seed.is_multiple_of(2) {
             return;
         }
         self.open();
@@ -296,7 +296,7 @@ impl<'t> Night<'t> {
     /// Whoever is asked says yes, and nobody does anything any more; in most nights half of the phones are dead. Everything must come to an end that somebody knows of.
     fn morning(&mut self) {
         for (n, rider) in self.riders.iter_mut().enumerate() {
-            rider.dead_until = if n % 2 == 0 && self.seed % 4 != 0 { u64::MAX } else { 0 };
+            rider.dead_until = if n % 2 == 0 && !self.seed.is_multiple_of(4) { u64::MAX } else { 0 };
         }
         for _ in 0..3 {
             self.open();

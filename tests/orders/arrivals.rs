@@ -8,7 +8,7 @@ use medina::city::cities::CityId;
 use medina::city::couriers::Vehicle;
 use medina::city::eta::model::{ERRORS, EXPECTED};
 use medina::city::eta::{EtaWatcher, views};
-use medina::city::tracking::{Ping, Tracking};
+use medina::city::tracking::{Ping, Received, Tracking};
 use medina::city::travel::learned::Trip;
 use medina::city::travel::{Travel, trips};
 use medina::city::zones;
@@ -57,8 +57,8 @@ async fn says(world: &World, id: OrderId, to: Milestone, code: Option<Digits>) {
 }
 
 fn ping(world: &World, tracking: &Tracking, metres: f64) {
-    let ping = Ping { point: north(metres), at: world.engine.now(), accuracy_m: None, speed_mps: None, heading_deg: None };
-    let counted = tracking.accept_pings(&*world.view(), world.courier, &[ping], world.engine.now());
+    let ping = Ping { point: north(metres), at: world.engine.now(), accuracy_m: None, speed_mps: None, heading_deg: None, seq: None };
+    let counted = tracking.accept_pings(&*world.view(), world.courier, Vehicle::Bicycle, &[ping], Received::now(world.engine.clock()));
     assert_eq!(counted.accepted, 1, "{metres}");
 }
 

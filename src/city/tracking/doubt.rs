@@ -92,7 +92,9 @@ mod tests {
 
     #[test]
     fn what_keeps_saying_the_same_is_believed_and_nothing_else() {
-        let cases: [(&str, &[(f64, i64, i64)], (Vec<usize>, u32)); 5] = [
+        /// What it is, the fixes (metres to the north, seconds of the device's clock, and of ours), and which are believed with how many jumps.
+        type Case = (&'static str, &'static [(f64, i64, i64)], (Vec<usize>, u32));
+        let cases: [Case; 5] = [
             ("a steady one", &[(9e3, 0, 0), (9e3, 4, 4), (9e3, 8, 8), (9e3, 12, 12)], (vec![3], 1)),
             ("three are not enough", &[(9e3, 0, 0), (9e3, 6, 6), (9e3, 12, 12)], (vec![], 1)),
             ("made up in one go", &[(9e3, 0, 20), (9e3, 6, 20), (9e3, 12, 20), (9e3, 18, 20)], (vec![], 1)),
