@@ -58,7 +58,7 @@ async fn says(world: &World, id: OrderId, to: Milestone, code: Option<Digits>) {
 
 fn ping(world: &World, tracking: &Tracking, metres: f64) {
     let ping = Ping { point: north(metres), at: world.engine.now(), accuracy_m: None, speed_mps: None, heading_deg: None, seq: None };
-    let counted = tracking.accept_pings(&*world.view(), world.courier, Vehicle::Bicycle, &[ping], Received::now(world.engine.clock()));
+    let counted = tracking.accept_pings(&*world.view(), world.courier, Vehicle::Bike, &[ping], Received::now(world.engine.clock()));
     assert_eq!(counted.accepted, 1, "{metres}");
 }
 
