@@ -243,8 +243,8 @@ impl Snapshot {
     }
 
     /// Whether a search by key arrives at an entry.
-    pub(crate) fn finds(&self, key: &[u8]) -> bool {
-        matches!(self.0.get(key), Ok(Some(_)))
+    pub(crate) fn finds(&self, key: &[u8]) -> Result<bool, redb::StorageError> {
+        Ok(self.0.get(key)?.is_some())
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Option<Value> {

@@ -3,6 +3,8 @@
 //! A flipped bit in a value fails its CRC; one in a key fails it too, or breaks the order; one in a branch page makes a key that is there unfindable,
 //! or loses a subtree (the tree's own count then disagrees).
 
+use redb::StorageError;
+
 use crate::base::Snapshot;
 use crate::fault::{Fault, catch};
 use crate::log::Hash;
@@ -23,6 +25,8 @@ pub struct Scrub {
     pub damaged: u64,
     /// Whether the tree itself is damaged, not only values: a reader could be told "not there" of something that is.
     pub misleads: bool,
+    /// The store was closed in the midst (the process ends): nothing is said of the rest, which is no damage.
+    pub cut_short: bool,
 }
 
 impl Scrub {
@@ -58,6 +62,7 @@ pub fn scrub(view: &View) -> Scrub {
 
 fn walk(base: &Snapshot, scrub: &mut Scrub) {
     let mut before: Vec<u8> = Vec::new();
+    let mut is_closed = false;
     let walked = base.walk(|key, value| {
         scrub.rows += 1;
         if !before.is_empty() && before.as_slice() >= key {
@@ -67,11 +72,18 @@ fn walk(base: &Snapshot, scrub: &mut Scrub) {
         before.extend_from_slice(key);
         if value.is_none() {
             scrub.found(Fault::damaged(key, "its checksum does not match").to_string());
-        } else if !base.finds(key) {
-            scrub.misled(Fault::damaged(key, "it is there but cannot be found by its key").to_string());
+        } else {
+            match base.finds(key) {
+                Ok(true) => (),
+                Ok(false) => scrub.misled(Fault::damaged(key, "it is there but cannot be found by its key").to_string()),
+                Err(StorageError::DatabaseClosed) => is_closed = true,
+                Err(why) => scrub.misled(Fault::damaged(key, format!("a search for it fails: {why}")).to_string()),
+            }
         }
     });
+    scrub.cut_short = is_closed || matches!(walked, Err(StorageError::DatabaseClosed));
     match walked {
+        _ if scrub.cut_short => (),
         Err(why) => scrub.misled(format!("the state file cannot be read to its end: {why}")),
         Ok(counted) if counted != scrub.rows => {
             let rows = scrub.rows;

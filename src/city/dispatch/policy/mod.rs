@@ -104,9 +104,9 @@ pub struct Pace {
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
     /// One job at a time, the best courier for it now.
-    #[default]
     Immediate,
     /// All jobs and couriers together, planned ahead.
+    #[default]
     Horizon,
     /// The rolling horizon as published in 2018, to measure the other one against.
     Rolling,
