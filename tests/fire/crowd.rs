@@ -157,7 +157,7 @@ fn move_pin(night: &mut Night) {
     let there = (night.dice.below(6_000) as f64 - 1_000.0, night.dice.below(1_000) as f64);
     let (id, door, tracking) = (order.id, point(there), night.tracking.clone());
     let by = Caller::user(order.created.customer);
-    let moved = night.ask(&by, |tx| moving::move_dropoff(tx, &tracking, id, door, None));
+    let moved = night.ask(&by, |tx| moving::move_dropoff(tx, &tracking, id, door, None, None));
     match moved {
         Ok(moved) => {
             assert!(moved.created.amounts == order.created.amounts, "no money moves");

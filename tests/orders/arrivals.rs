@@ -24,6 +24,7 @@ use medina::people::users::{self, NewUser, Role};
 use medina::trade;
 use medina::trade::orders::kitchen::{self, Promise};
 use medina::trade::orders::model::{Digits, OrderId};
+use medina::trade::orders::moving;
 use medina::trade::orders::ride::{self, Milestone, Report};
 use serde_json::{Value, json};
 use storage::Id;
@@ -293,6 +294,12 @@ async fn zones_are_drawn_and_hold() {
         late.err().map(|failure| failure.to_string()).as_deref(),
         Some("nobody is sent to Lagoon at the moment"),
         "also what was quoted before"
+    );
+    let moved = world.run(world.customer, move |tx| moving::move_dropoff(tx, &Tracking::default(), id, at(5.61, -0.2), None, None)).await;
+    assert_eq!(
+        moved.err().map(|failure| failure.to_string()).as_deref(),
+        Some("nobody is sent to Lagoon at the moment"),
+        "nor is a pin moved there"
     );
     let listed = || ATTENTION.get(&*world.view(), &("no_go".to_owned(), id.to_string())).is_some();
     assert!(listed());

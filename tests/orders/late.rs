@@ -85,10 +85,10 @@ async fn a_pin_moves_while_it_can() {
     let tracking = Arc::new(Tracking::default());
     let go = |who, place: index::geo::Point| {
         let tracking = tracking.clone();
-        world.run(who, move |tx| moving::move_dropoff(tx, &tracking, id, place, None))
+        world.run(who, move |tx| moving::move_dropoff(tx, &tracking, id, place, None, None))
     };
     let (near, far, outside) = (at(5.605, -0.2), at(5.66, -0.2), at(5.8, -0.2));
-    let quoted = world.run(world.customer, move |tx| moving::quote(tx, id, far)).await.unwrap();
+    let quoted = world.run(world.customer, move |tx| moving::quote(tx, id, far, None)).await.unwrap();
     assert!(quoted.fee > quoted.paid && quoted.paid == before.created.amounts.delivery_fee, "{quoted:?}");
     let refused = go(world.customer, far).await;
     assert!(

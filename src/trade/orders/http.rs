@@ -20,6 +20,7 @@ use super::track::TrackView;
 use super::views::{OrderView, answer, is_seen_by};
 use super::{ending, http_list, kitchen, moving, placing, ride, served};
 use crate::city::tracking::Tracking;
+use crate::city::travel::Leg;
 use crate::city::{couriers, field};
 use crate::edge::{Command, Ctx, Empty, Json, Page, Path, Problem, waited};
 use crate::engine::{Denied, Question, Verdict};
@@ -27,6 +28,7 @@ use crate::money::Money;
 use crate::people::keyring::Keyring;
 use crate::trade::address::Address;
 use crate::trade::failure::Failure;
+use crate::trade::quotes;
 
 /// What the routes need besides the engine.
 #[derive(Clone)]
@@ -221,14 +223,22 @@ pub struct MoveView {
     travel_minutes: u32,
 }
 
+/// What the travel provider says of the way to the new door; the command says what is wrong with it.
+async fn way_to_move(id: OrderId, services: &Services, command: &Command<MoveBody>) -> Option<Leg> {
+    let dropoff = command.body.dropoff.check("/dropoff").ok()?;
+    let merchant = ORDERS.get(&*command.engine.view(), &id)?.created.merchant;
+    quotes::http::way(&services.tracking, &command.engine, merchant, dropoff).await
+}
+
 /// Whether the pin can be moved there, and what the delivery would cost. Changes nothing.
 #[utoipa::path(post, path = "/v1/orders/{id}/dropoff/quote", tag = "orders", params(("id" = String, Path)), request_body = MoveBody,
     responses((status = 200, body = MoveView)))]
-async fn quote_move(Path(id): Path<OrderId>, command: Command<MoveBody>) -> Result<Response, Problem> {
+async fn quote_move(Path(id): Path<OrderId>, With(services): With<Services>, command: Command<MoveBody>) -> Result<Response, Problem> {
+    let way = way_to_move(id, &services, &command).await;
     command
         .run("orders.move.quote", StatusCode::OK, move |tx, body| {
             let point = body.dropoff.check("/dropoff")?;
-            let moving::Move { distance_m, travel_s, fee, paid } = moving::quote(tx, id, point)?;
+            let moving::Move { distance_m, travel_s, fee, paid } = moving::quote(tx, id, point, way)?;
             let currency = ORDERS.get(tx, &id).ok_or(Denied::NotFound)?.created.amounts.currency;
             Ok(MoveView {
                 distance_m,
@@ -245,11 +255,12 @@ async fn quote_move(Path(id): Path<OrderId>, command: Command<MoveBody>) -> Resu
 #[utoipa::path(post, path = "/v1/orders/{id}/dropoff", tag = "orders", params(("id" = String, Path)), request_body = MoveBody,
     responses((status = 200, body = OrderView)))]
 async fn move_dropoff(Path(id): Path<OrderId>, With(services): With<Services>, command: Command<MoveBody>) -> Result<Response, Problem> {
+    let way = way_to_move(id, &services, &command).await;
     command
         .run("orders.move", StatusCode::OK, move |tx, body| {
             let point = body.dropoff.check("/dropoff")?;
             let address = body.address.map(Address::checked).transpose().map_err(Failure::from)?;
-            let order = moving::move_dropoff(tx, &services.tracking, id, point, address.as_ref())?;
+            let order = moving::move_dropoff(tx, &services.tracking, id, point, address.as_ref(), way)?;
             Ok(answer(tx, &order))
         })
         .await

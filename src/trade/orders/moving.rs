@@ -9,11 +9,12 @@ use super::model::{Command, Dropoff, OrderId, Part, Refusal, State};
 use super::parts::{actor, permitted};
 use super::record::Order;
 use crate::city::tracking::Tracking;
+use crate::city::travel::Leg;
 use crate::engine::Tx;
 use crate::money::pricing::{Basket, price};
 use crate::trade::address::Address;
 use crate::trade::failure::Failure;
-use crate::trade::quotes::commands::{Place, place};
+use crate::trade::quotes::commands::{place, reach};
 use crate::trade::quotes::model;
 
 /// A courier with the food in the bag who is this near to the door is not sent elsewhere.
@@ -29,43 +30,39 @@ pub struct Move {
     pub paid: i64,
 }
 
-/// Quotes a door for an order, by the terms that it was placed on.
+/// Quotes a door for an order, by the terms that it was placed on. `way` as for [`reach`].
 ///
 /// # Errors
-/// [`model::Refusal::OutOfArea`]; [`Failure::Denied`].
-pub fn quote(tx: &mut Tx<'_, '_>, id: OrderId, dropoff: Point) -> Result<Move, Failure> {
+/// [`model::Refusal::OutOfArea`], [`model::Refusal::NoGo`]; [`Failure::Denied`].
+pub fn quote(tx: &mut Tx<'_, '_>, id: OrderId, dropoff: Point, way: Option<Leg>) -> Result<Move, Failure> {
     let order = permitted(tx, "orders.move", id)?;
-    weigh(tx, &order, dropoff)
+    weigh(tx, &order, dropoff, way)
 }
 
-fn weigh(tx: &Tx<'_, '_>, order: &Order, dropoff: Point) -> Result<Move, Failure> {
+fn weigh(tx: &Tx<'_, '_>, order: &Order, dropoff: Point, way: Option<Leg>) -> Result<Move, Failure> {
     let created = &order.created;
-    let Place { merchant, city, settings } = place(tx, created.merchant)?;
-    if !crate::city::cities::serves(&city, &settings, dropoff) {
-        return Err(model::Refusal::OutOfArea.into());
-    }
-    let distance_m = merchant.position.point().distance_m(dropoff).round() as u32;
-    let basket = Basket { items_subtotal: created.amounts.subtotal, distance_m, ..Basket::default() };
+    let way = reach(tx, &place(tx, created.merchant)?, dropoff, way)?;
+    let basket = Basket { items_subtotal: created.amounts.subtotal, distance_m: way.metres, ..Basket::default() };
     let amounts = price(&created.terms.fees, created.amounts.currency, &basket).map_err(|_| model::Refusal::TooExpensive)?;
-    let travel_s = (f64::from(distance_m) / city.speed_mps).ceil() as u32;
-    Ok(Move { distance_m, travel_s, fee: amounts.delivery_fee, paid: created.amounts.delivery_fee })
+    Ok(Move { distance_m: way.metres, travel_s: way.seconds, fee: amounts.delivery_fee, paid: created.amounts.delivery_fee })
 }
 
 /// Moves the pin. Without an `address` the words stay as they are.
 ///
 /// # Errors
-/// [`Refusal::DropoffFixed`] once the courier is near, or it is over; [`Refusal::CostsMore`]; [`model::Refusal::OutOfArea`]; [`Failure::Denied`].
+/// [`Refusal::DropoffFixed`] once the courier is near, or it is over; [`Refusal::CostsMore`]; [`model::Refusal::OutOfArea`], [`model::Refusal::NoGo`]; [`Failure::Denied`].
 pub fn move_dropoff(
     tx: &mut Tx<'_, '_>,
     tracking: &Tracking,
     id: OrderId,
     dropoff: Point,
     address: Option<&Address>,
+    way: Option<Leg>,
 ) -> Result<Order, Failure> {
     let order = permitted(tx, "orders.move", id)?;
     let actor = actor(tx, &order, &[Part::Customer, Part::Support]);
     let courier_is_near = is_near(tracking, &order);
-    let Move { distance_m, travel_s, fee, paid } = weigh(tx, &order, dropoff)?;
+    let Move { distance_m, travel_s, fee, paid } = weigh(tx, &order, dropoff, way)?;
     if fee > paid && actor.part == Part::Customer {
         return Err(Refusal::CostsMore { fee, paid }.into());
     }

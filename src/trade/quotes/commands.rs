@@ -26,16 +26,31 @@ pub struct Asked {
     pub tip: Option<Money>,
 }
 
-/// The way from a cart's counter to a door, by the travel provider. None while there is no such cart, and where the command can ask as well by itself.
+/// The way from a merchant's counter to a door, by the travel provider. None where the command can ask as well by itself.
 /// A provider may be a server: ask on a thread that may wait.
 #[must_use]
-pub fn way(read: &(impl Read + ?Sized), tracking: &Tracking, cart: CartId, dropoff: Point, now: Timestamp) -> Option<Leg> {
-    let merchant = catalog::merchant(read, CARTS.get(read, &cart)?.merchant)?;
+pub fn way(read: &(impl Read + ?Sized), tracking: &Tracking, merchant: MerchantId, dropoff: Point, now: Timestamp) -> Option<Leg> {
+    let merchant = catalog::merchant(read, merchant)?;
     if tracking.is_plain(read, merchant.city) {
         return None;
     }
     let times = tracking.times_in(read, merchant.city, now)?;
     Some(times.leg(merchant.position.point(), dropoff, trips::usual_vehicle(read, merchant.city)))
+}
+
+/// How a door is reached from a merchant's counter, if both may be gone to. `way` is what the travel provider says; it counts if it is the way in question,
+/// and else the straight line does.
+///
+/// # Errors
+/// [`Refusal::OutOfArea`], [`Refusal::NoGo`].
+pub fn reach(tx: &Tx<'_, '_>, place: &Place, dropoff: Point, way: Option<Leg>) -> Result<Leg, Refusal> {
+    let Place { merchant, city, settings } = place;
+    let counter = merchant.position.point();
+    zones::no_go(tx, merchant.city, counter)?;
+    zones::serves(tx, merchant.city, city, settings, dropoff)?;
+    let way = way.filter(|way| way.from == counter && way.to == dropoff);
+    let speeds = || trips::speeds(tx, merchant.city, tx.now()).unwrap_or_else(|| Speeds::of(city.speed_mps));
+    Ok(way.unwrap_or_else(|| speeds().leg(counter, dropoff, trips::usual_vehicle(tx, merchant.city))))
 }
 
 /// Prices a cart at a door, along a straight line.
@@ -46,7 +61,7 @@ pub fn create(tx: &mut Tx<'_, '_>, asked: Asked) -> Result<(QuoteId, Quote), Fai
     create_along(tx, asked, None)
 }
 
-/// Prices a cart at a door. `way` is what the travel provider says; it counts if it is the way in question, and else the straight line does.
+/// Prices a cart at a door. `way` as for [`reach`].
 ///
 /// # Errors
 /// [`Failure::Denied`] for a cart that is not the caller's; [`Failure::Quote`] and [`Failure::Cart`] for what cannot be had.
@@ -56,17 +71,13 @@ pub fn create_along(tx: &mut Tx<'_, '_>, asked: Asked, way: Option<Leg>) -> Resu
     if cart.lines.is_empty() {
         return Err(Refusal::EmptyCart.into());
     }
-    let Place { merchant, city, settings } = place(tx, cart.merchant)?;
-    if !catalog::is_open(&merchant, &city, tx.now()) {
+    let place = place(tx, cart.merchant)?;
+    if !catalog::is_open(&place.merchant, &place.city, tx.now()) {
         return Err(Refusal::MerchantClosed.into());
     }
-    let counter = merchant.position.point();
-    zones::no_go(tx, merchant.city, counter).map_err(Refusal::from)?;
-    zones::serves(tx, merchant.city, &city, &settings, asked.dropoff).map_err(Refusal::from)?;
+    let way = reach(tx, &place, asked.dropoff, way)?;
+    let Place { merchant, city, settings } = place;
     let lines = priced(tx, cart.merchant, &wanted(&cart.lines))?;
-    let way = way.filter(|way| way.from == counter && way.to == asked.dropoff);
-    let speeds = || trips::speeds(tx, merchant.city, tx.now()).unwrap_or_else(|| Speeds::of(city.speed_mps));
-    let way = way.unwrap_or_else(|| speeds().leg(counter, asked.dropoff, trips::usual_vehicle(tx, merchant.city)));
     let basket = Basket { items_subtotal: subtotal(&lines), distance_m: way.metres, tip: tip(asked.tip, &city)?, ..Basket::default() };
     let amounts = price(&settings.fees, city.currency, &basket).map_err(|_| Refusal::TooExpensive)?;
     let address = asked.address.map(|address| address.seal(tx, cart.customer));

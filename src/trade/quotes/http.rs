@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use index::geo::Point;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -12,13 +13,15 @@ use utoipa_axum::routes;
 
 use super::commands::{self, Asked};
 use super::model::{Quote, QuoteId};
+use crate::city::catalog::MerchantId;
 use crate::city::tracking::Tracking;
 use crate::city::travel::Leg;
-use crate::edge::{Command, P, Problem};
+use crate::edge::{Command, P, Problem, waited};
+use crate::engine::Engine;
 use crate::money::Money;
 use crate::money::pricing::ShownAmounts;
 use crate::trade::address::Address;
-use crate::trade::carts::model::CartId;
+use crate::trade::carts::model::{CARTS, CartId};
 use crate::trade::failure::Failure;
 
 /// A cart and a door.
@@ -69,7 +72,12 @@ impl QuoteView {
 /// Prices a cart at a door.
 #[utoipa::path(post, path = "/v1/quotes", tag = "orders", request_body = QuoteBody, responses((status = 201, body = QuoteView)))]
 async fn create(State(tracking): State<Arc<Tracking>>, command: Command<QuoteBody>) -> Result<Response, Problem> {
-    let way = way(&tracking, &command).await;
+    let merchant = CARTS.get(&*command.engine.view(), &command.body.cart_id).map(|cart| cart.merchant);
+    let way = match (merchant, command.body.dropoff.check("/dropoff")) {
+        (Some(merchant), Ok(dropoff)) => way(&tracking, &command.engine, merchant, dropoff).await,
+        // The command says what is wrong.
+        _ => None,
+    };
     command
         .run("quotes.create", StatusCode::CREATED, move |tx, body| {
             let dropoff = body.dropoff.check("/dropoff")?;
@@ -80,15 +88,14 @@ async fn create(State(tracking): State<Arc<Tracking>>, command: Command<QuoteBod
         .await
 }
 
-/// Asks the travel provider before the command begins: the writer waits for nobody.
-async fn way(tracking: &Arc<Tracking>, command: &Command<QuoteBody>) -> Option<Leg> {
-    let dropoff = command.body.dropoff.check("/dropoff").ok()?;
-    let (tracking, view, now, cart) = (tracking.clone(), command.engine.view(), command.engine.now(), command.body.cart_id);
+/// Asks the travel provider before a command begins: the writer waits for nobody.
+pub(crate) async fn way(tracking: &Arc<Tracking>, engine: &Engine, merchant: MerchantId, dropoff: Point) -> Option<Leg> {
+    let (tracking, view, now) = (tracking.clone(), engine.view(), engine.now());
     if tracking.travel().is_free() {
-        return commands::way(&*view, &tracking, cart, dropoff, now);
+        return commands::way(&*view, &tracking, merchant, dropoff, now);
     }
     // Should the thread fail, the straight line does.
-    tokio::task::spawn_blocking(move || commands::way(&*view, &tracking, cart, dropoff, now)).await.ok().flatten()
+    waited(move || commands::way(&*view, &tracking, merchant, dropoff, now)).await.ok().flatten()
 }
 
 /// The routes of quotes.
