@@ -8,8 +8,8 @@
 
 use std::cmp::Ordering::{Equal, Greater, Less};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 use crate::view::{Direction, Source};
 use crate::words::{NONE, Node, Sought, Words};
 use crate::{Change, Key};
@@ -65,18 +65,17 @@ impl List {
         }
     }
 
-    /// The last node before a place in the order, on each level in use.
-    fn before(&self, is_before: impl Fn(Node<'_>) -> bool) -> [u32; LEVELS_MAX] {
+    /// The last node before a place in the order, on each level in use, and the first one behind it.
+    ///
+    /// Whoever asks the last node for its link again may be led to what was written in the meantime.
+    fn around(&self, is_before: impl Fn(Node<'_>) -> bool) -> ([u32; LEVELS_MAX], u32) {
         let mut before = [self.head; LEVELS_MAX];
         let (mut at, mut beyond) = (self.head, NONE);
         for level in (0..self.levels.load(Ordering::Acquire)).rev() {
             loop {
                 let next = self.words.node(at).next(level);
                 // On the way down most levels lead to the node that was too far already.
-                if next == NONE || next == beyond {
-                    break;
-                }
-                if !is_before(self.words.node(next)) {
+                if next == NONE || next == beyond || !is_before(self.words.node(next)) {
                     beyond = next;
                     break;
                 }
@@ -84,13 +83,12 @@ impl List {
             }
             before[level] = at;
         }
-        before
+        (before, beyond)
     }
 
     /// The first node at or after `key`, as it was at `stamp`.
     fn first(&self, key: &Sought, stamp: u64) -> u32 {
-        let before = self.before(|node| Self::is_before(node, key, stamp));
-        self.words.node(before[0]).next(0)
+        self.around(|node| Self::is_before(node, key, stamp)).1
     }
 
     /// Whether the place is right behind these nodes, on the lowest `height` levels.
@@ -109,7 +107,7 @@ impl List {
             self.levels.store(height, Ordering::Release);
         }
         if !self.is_right_behind(finger, height, &sought, stamp) {
-            *finger = self.before(|node| Self::is_before(node, &sought, stamp));
+            (*finger, _) = self.around(|node| Self::is_before(node, &sought, stamp));
         }
         let link = self.words.push(&sought, stamp, change, height, |level| self.words.node(finger[level]).next(level));
         for (level, before) in finger.iter_mut().enumerate().take(height) {
@@ -242,7 +240,7 @@ impl Iterator for Backward<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let end = Sought::new(&self.end);
-            let before = self.layer.list.before(|node| node.compare(&end) == Less)[0];
+            let ([before, ..], _) = self.layer.list.around(|node| node.compare(&end) == Less);
             if before == self.layer.list.head {
                 return None;
             }
@@ -255,6 +253,10 @@ impl Iterator for Backward<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 #[path = "layer_tests.rs"]
 mod tests;
+
+#[cfg(all(test, loom))]
+#[path = "layer_loom.rs"]
+mod interleavings;

@@ -28,6 +28,7 @@ pub mod view;
 
 mod base;
 mod layer;
+mod sync;
 mod words;
 
 pub use clock::{Clock, MachineClock, ManualClock, Timestamp};
