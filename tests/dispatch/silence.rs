@@ -65,10 +65,12 @@ async fn what_the_silent_have_not_picked_up_goes_to_others() {
     machine_passes(&town, 119);
     town.offers(&far).await;
     assert_eq!(look(&town, &watch).await, (0, 0, 0), "two minutes are not over");
+    let support = town.user(Role::Support).await;
+    let (_, shown) = town.get(&support, "/v1/dispatch/nearby?lat=5.6&lon=-0.2").await;
+    assert!(shown["data"][0].get("silent_since").is_none(), "{shown}");
     machine_passes(&town, 1);
     assert_eq!(look(&town, &watch).await, (1, 0, 0));
     assert_eq!(holder(&town, 1), Some(near.id), "there is a grace");
-    let support = town.user(Role::Support).await;
     let (_, shown) = town.get(&support, "/v1/dispatch/nearby?lat=5.6&lon=-0.2").await;
     assert_eq!(shown["data"][0]["silent_since"], json!(NOON.minus_s(120).to_string()), "{shown}");
     assert!(shown["data"][1].get("silent_since").is_none(), "{shown}");

@@ -13,7 +13,5 @@ pub use area::{Area, AreaError, Areas};
 pub use cell::{Fix, Ping};
 pub use obstacle::Obstacle;
 pub use places::{Near, Places};
-#[cfg(not(loom))]
-pub(crate) use point::Distances;
-pub use point::{EARTH_RADIUS_M, Point, PointError, distance_m};
+pub use point::{Distances, EARTH_RADIUS_M, Point, PointError, distance_m};
 pub use positions::{Full, POSITIONS_MAX, Positions, RADIUS_M_MAX, Seen, Slot, Widened};

@@ -79,7 +79,7 @@ pub fn nearby(view: &View, tracking: &Tracking, point: Point, limit: usize, want
         .nearest(point, limit, NEARBY_M_MAX, |seen| wanted.is_none_or(|wanted| tracking.doing(view, seen).availability == wanted))
         .into_iter()
         .map(|seen| {
-            let Doing { availability, load } = tracking.doing(view, &seen);
+            let Doing { availability, load, silent } = tracking.doing(view, &seen);
             let courier = CourierId::from_u128(seen.id);
             Near {
                 courier,
@@ -87,7 +87,7 @@ pub fn nearby(view: &View, tracking: &Tracking, point: Point, limit: usize, want
                 distance_m: seen.distance_m.round() as u32,
                 availability,
                 load,
-                silent_since: couriers::silence(view, courier).map(|silence| silence.heard_at()),
+                silent_since: silent.then(|| couriers::silence(view, courier)).flatten().map(|silence| silence.heard_at()),
                 doubt: tracking.doubt(courier),
             }
         })

@@ -1,6 +1,6 @@
 //! As the crow flies.
 
-use index::geo::Point;
+use index::geo::{Distances, Point};
 
 use super::Times;
 use crate::city::couriers::Vehicle;
@@ -24,9 +24,14 @@ impl GreatCircle {
     }
 }
 
+/// Whole seconds of a way, the last one begun.
+fn seconds(metres: f64, mps: f64) -> u32 {
+    (metres / mps).ceil() as u32
+}
+
 impl Times for GreatCircle {
     fn seconds(&self, from: Point, to: Point, by: Vehicle) -> u32 {
-        (from.distance_m(to) / (self.speed_mps * Self::factor(by))).ceil() as u32
+        seconds(Distances::from(from).to_m(to), self.speed_mps * Self::factor(by))
     }
 
     fn metres(&self, from: Point, to: Point) -> u32 {
@@ -82,7 +87,16 @@ impl From<GreatCircle> for Speeds {
 
 impl Times for Speeds {
     fn seconds(&self, from: Point, to: Point, by: Vehicle) -> u32 {
-        (from.distance_m(to) / self.mps(by)).ceil() as u32
+        seconds(Distances::from(from).to_m(to), self.mps(by))
+    }
+
+    fn table(&self, from: &[Point], to: &[Point], by: Vehicle) -> Vec<Vec<u32>> {
+        let mps = self.mps(by);
+        let row = |from: &Point| {
+            let distances = Distances::from(*from);
+            to.iter().map(|to| seconds(distances.to_m(*to), mps)).collect()
+        };
+        from.iter().map(row).collect()
     }
 
     fn metres(&self, from: Point, to: Point) -> u32 {

@@ -255,32 +255,49 @@ impl<'t> Search<'t> {
     /// Pairs of hands exchange all that they would do from some trip on. Whether anything got better.
     fn exchange(&mut self) -> bool {
         let mut better = false;
+        let mut busy: BTreeSet<usize> = (0..self.chains.len()).filter(|hand| !self.chains[*hand].is_empty()).collect();
+        let mut partners = Vec::new();
         for a in 0..self.chains.len() {
             // Each pair once; of two who have nothing to do, never.
             if self.chains[a].is_empty() {
                 continue;
             }
-            for b in self.partners(a) {
+            self.partners(a, &busy, &mut partners);
+            for b in partners.drain(..) {
                 if self.chains[a].is_empty() {
                     break;
                 }
                 let is_other = b > a || self.chains[b].is_empty();
                 // What has not changed since they were looked at has nothing new to exchange.
                 let news = self.changed[a].max(self.changed[b]) + 1 >= self.sweep;
-                if is_other && a != b && news && !self.is_spent() && (self.could_do(b, a) || self.could_do(a, b)) {
-                    better |= self.exchange_pair(a, b);
+                if is_other
+                    && a != b
+                    && news
+                    && !self.is_spent()
+                    && (self.could_do(b, a) || self.could_do(a, b))
+                    && self.exchange_pair(a, b)
+                {
+                    better = true;
+                    for hand in [a, b] {
+                        if self.chains[hand].is_empty() {
+                            busy.remove(&hand)
+                        } else {
+                            busy.insert(hand)
+                        };
+                    }
                 }
             }
         }
         better
     }
 
-    /// Hands who could do something of another's chain, and those who do something now. In order.
-    fn partners(&self, hand: usize) -> Vec<usize> {
-        let near = self.chains[hand].iter().flat_map(|trip| self.near[trip.counter(self.town)].iter().take(NEAR)).copied();
-        let busy = (hand..self.chains.len()).filter(|other| !self.chains[*other].is_empty());
-        let partners: BTreeSet<usize> = near.chain(busy).collect();
-        partners.into_iter().collect()
+    /// Hands who could do something of another's chain, and those behind it who do something now. Each once, in order.
+    fn partners(&self, hand: usize, busy: &BTreeSet<usize>, partners: &mut Vec<usize>) {
+        partners.extend(busy.range(hand..));
+        partners.extend(self.chains[hand].iter().flat_map(|trip| self.near[trip.counter(self.town)].iter().take(NEAR)));
+        // Two runs, the first in order already.
+        partners.sort();
+        partners.dedup();
     }
 
     /// Whether a hand is near to something of another's chain.
