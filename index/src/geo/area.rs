@@ -1,6 +1,6 @@
 //! Areas: polygons with holes, and an R-tree of them.
 
-use super::{EARTH_RADIUS_M, Obstacle, Point};
+use super::{Obstacle, Point};
 use rstar::{
     AABB, RTree,
     primitives::{GeomWithData, Rectangle},
@@ -129,17 +129,8 @@ impl Ring {
     }
 
     fn edge_m(&self, point: Point) -> f64 {
-        let metres = EARTH_RADIUS_M.to_radians();
-        let across = metres * point.lat().to_radians().cos();
-        let flat = |other: Point| ((other.lon() - point.lon()) * across, (other.lat() - point.lat()) * metres);
-        let edge = |edge: &[Point]| {
-            let ((x1, y1), (x2, y2)) = (flat(edge[0]), flat(edge[1]));
-            let (dx, dy) = (x2 - x1, y2 - y1);
-            // No edge has no length: repeated points were taken out.
-            let along = (-(x1 * dx + y1 * dy) / (dx * dx + dy * dy)).clamp(0.0, 1.0);
-            (x1 + along * dx).hypot(y1 + along * dy)
-        };
-        self.points.windows(2).map(edge).fold(f64::INFINITY, f64::min)
+        // No edge has no length: repeated points were taken out.
+        self.points.windows(2).map(|edge| point.to_line_m(edge[0], edge[1])).fold(f64::INFINITY, f64::min)
     }
 
     /// Casts a ray to the east and counts the edges that it crosses.
