@@ -2,6 +2,7 @@
 //! line where neither knows.
 #![allow(clippy::unwrap_used)]
 
+mod ahead;
 mod closed;
 mod server;
 
