@@ -1,6 +1,6 @@
 //! Areas: polygons with holes, and an R-tree of them.
 
-use super::{Obstacle, Point};
+use super::{Obstacle, Point, bounds::Bounds};
 use rstar::{
     AABB, RTree,
     primitives::{GeomWithData, Rectangle},
@@ -30,14 +30,6 @@ struct Ring {
     /// Closed: the last is the first.
     points: Vec<Point>,
     bounds: Bounds,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Bounds {
-    south: f64,
-    north: f64,
-    west: f64,
-    east: f64,
 }
 
 /// Why rings are not an [`Area`].
@@ -121,7 +113,7 @@ impl Ring {
         }
         let first = points[0];
         points.push(first);
-        let bounds = points.iter().map(|point| Bounds::at(*point)).reduce(Bounds::and).expect("there are at least four points");
+        let bounds = Bounds::of(&points);
         if bounds.east - bounds.west > 180.0 {
             return Err(AreaError::TooWide);
         }
@@ -135,7 +127,7 @@ impl Ring {
 
     /// Casts a ray to the east and counts the edges that it crosses.
     fn side(&self, point: Point) -> Side {
-        if !self.bounds.hold(point) {
+        if !self.bounds.hold(point, EDGE_DEG) {
             return Side::Outside;
         }
         let (x, y) = (point.lon(), point.lat());
@@ -153,26 +145,6 @@ impl Ring {
             }
         }
         if inside { Side::Inside } else { Side::Outside }
-    }
-}
-
-impl Bounds {
-    fn at(point: Point) -> Self {
-        Self { south: point.lat(), north: point.lat(), west: point.lon(), east: point.lon() }
-    }
-
-    fn and(self, other: Self) -> Self {
-        Self {
-            south: self.south.min(other.south),
-            north: self.north.max(other.north),
-            west: self.west.min(other.west),
-            east: self.east.max(other.east),
-        }
-    }
-
-    fn hold(&self, point: Point) -> bool {
-        (self.south - EDGE_DEG..=self.north + EDGE_DEG).contains(&point.lat())
-            && (self.west - EDGE_DEG..=self.east + EDGE_DEG).contains(&point.lon())
     }
 }
 

@@ -2,6 +2,7 @@
 //! then what stands still ([`Places`], [`Area`], [`Areas`]), and what is gone around ([`Obstacle`], [`Obstacles`]).
 
 mod area;
+mod bounds;
 mod cell;
 mod detour;
 mod grid;

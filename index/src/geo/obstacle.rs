@@ -1,6 +1,6 @@
 //! A convex obstacle.
 
-use super::{EARTH_RADIUS_M, Point};
+use super::{EARTH_RADIUS_M, Point, bounds::Bounds};
 
 /// What ways go around: the convex hull of an outline, a little wider than it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +51,7 @@ impl Obstacle {
     /// Whether `point` is inside; on the edge is outside.
     #[must_use]
     pub fn holds(&self, point: Point) -> bool {
-        self.bounds.hold(point) && self.edges().all(|(a, b)| depth_deg(a, b, point) > 0.0)
+        self.bounds.hold(point, 0.0) && self.edges().all(|(a, b)| depth_deg(a, b, point) > 0.0)
     }
 
     /// Whether the straight line from `from` to `to` leads through the inside; along an edge and over a corner it does not.
@@ -84,39 +84,6 @@ impl Obstacle {
 
     fn edges(&self) -> impl Iterator<Item = (Point, Point)> {
         self.hull.iter().copied().zip(self.hull.iter().copied().cycle().skip(1))
-    }
-}
-
-/// The smallest rectangle around corners, in degrees.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Bounds {
-    south: f64,
-    north: f64,
-    west: f64,
-    east: f64,
-}
-
-impl Bounds {
-    fn of(points: &[Point]) -> Self {
-        let nothing = Self { south: f64::INFINITY, north: f64::NEG_INFINITY, west: f64::INFINITY, east: f64::NEG_INFINITY };
-        points.iter().fold(nothing, |bounds, point| Self {
-            south: bounds.south.min(point.lat()),
-            north: bounds.north.max(point.lat()),
-            west: bounds.west.min(point.lon()),
-            east: bounds.east.max(point.lon()),
-        })
-    }
-
-    fn hold(&self, point: Point) -> bool {
-        (self.south..=self.north).contains(&point.lat()) && (self.west..=self.east).contains(&point.lon())
-    }
-
-    /// Whether both are on the same side of it.
-    fn are_beside(&self, a: Point, b: Point) -> bool {
-        a.lat().max(b.lat()) < self.south
-            || a.lat().min(b.lat()) > self.north
-            || a.lon().max(b.lon()) < self.west
-            || a.lon().min(b.lon()) > self.east
     }
 }
 
