@@ -42,21 +42,24 @@ fn dijkstra(network: &Network, from: u32) -> HashMap<u32, Cost> {
     done
 }
 
-/// Costs from one node to all, going from street to street: slow, and every forbidden turn is looked at.
+/// Costs from one node to all, remembering as much of the way as the longest forbidden turn has: slow, and every forbidden turn is looked at.
 fn by_streets(network: &Network, from: u32) -> HashMap<u32, Cost> {
-    let banned: HashSet<[u32; 3]> = network.banned.iter().copied().collect();
+    let remembered = network.banned.iter().map(|turn| turn.len() - 1).max().unwrap_or(1);
     let mut out: HashMap<u32, Vec<&Street>> = HashMap::new();
     network.streets.iter().filter(|street| street.from != street.to).for_each(|street| out.entry(street.from).or_default().push(street));
     let (mut done, mut best) = (HashSet::new(), HashMap::new());
-    let mut queue = BinaryHeap::from([Reverse((Cost::default(), None::<u32>, from))]);
-    while let Some(Reverse((cost, before, node))) = queue.pop() {
-        if !done.insert((before, node)) {
+    let mut queue = BinaryHeap::from([Reverse((Cost::default(), vec![from]))]);
+    while let Some(Reverse((cost, way))) = queue.pop() {
+        if !done.insert(way.clone()) {
             continue;
         }
+        let node = *way.last().unwrap();
         best.entry(node).or_insert(cost);
         for street in out.get(&node).into_iter().flatten() {
-            if before.is_none_or(|before| !banned.contains(&[before, node, street.to])) {
-                queue.push(Reverse((cost.plus(street.cost), Some(node), street.to)));
+            let mut onward = [&way[..], &[street.to]].concat();
+            if !network.banned.iter().any(|turn| onward.ends_with(turn)) {
+                onward.drain(..onward.len().saturating_sub(remembered));
+                queue.push(Reverse((cost.plus(street.cost), onward)));
             }
         }
     }
@@ -78,7 +81,7 @@ fn check_line(network: &Network, map: &RoadMap, from: u32, to: u32) {
         streets.map(|street| street.cost).min().unwrap_or_else(|| panic!("no street {pair:?} on the way from {from} to {to}"))
     };
     assert!(
-        !nodes.windows(3).any(|turn| network.banned.iter().any(|banned| turn == banned)),
+        !network.banned.iter().any(|turn| nodes.windows(turn.len()).any(|way| way == turn)),
         "a forbidden turn from {from} to {to}: {nodes:?}"
     );
     let cost = nodes.windows(2).map(step).fold(Cost::default(), Cost::plus);
@@ -127,7 +130,7 @@ fn forbidden_turns() {
     let seconds = |town: &Network, a: u32, b: u32| map(town).cost(point(a), point(b), Mode::Car).map(|(seconds, _)| seconds);
     assert_eq!(seconds(&town, 1, 3), Some(20));
     // No straight on from the west, and whoever tries the north may not turn round in the middle of it.
-    town.banned = vec![[1, 0, 3], [0, 2, 0]];
+    town.banned = vec![vec![1, 0, 3], vec![0, 2, 0]];
     for (from, to, expected) in
         [(1, 3, Some(40)), (1, 0, Some(10)), (1, 4, Some(20)), (0, 3, Some(10)), (4, 3, Some(20)), (2, 3, Some(20)), (2, 2, Some(0))]
     {
@@ -135,17 +138,30 @@ fn forbidden_turns() {
         check_line(&town, &map(&town), from, to);
     }
     // Turning round is left nowhere on the south and the east either: over 5 and back.
-    town.banned.extend([[0, 4, 0], [0, 3, 0], [0, 1, 0]]);
+    town.banned.extend([vec![0, 4, 0], vec![0, 3, 0], vec![0, 1, 0]]);
     assert_eq!(seconds(&town, 1, 3), Some(60));
-    town.banned.push([2, 5, 2]);
+    town.banned.push(vec![2, 5, 2]);
     assert_eq!(seconds(&town, 1, 3), None, "nothing is left");
     assert_eq!(map(&town).size(Mode::Car).0, 6 + 2 * 6, "a crossing grows by its forbidden arrivals and an end");
 }
 
 #[test]
+fn turns_that_are_forbidden_over_a_stretch() {
+    // Up 0 → 1 → 2, where one may go on to 3 or off to 4, and into 1 also from 5: who came from 0 does not get to 3 that way, who came from 5 does.
+    let streets = vec![street(0, 1, 100), street(5, 1, 100), street(1, 2, 100), street(2, 3, 100), street(2, 4, 100), street(4, 5, 500)];
+    let town = Network { banned: vec![vec![0, 1, 2, 3]], ..network(6, [streets, vec![street(3, 0, 100)]].concat()) };
+    let seconds = |a: u32, b: u32| map(&town).cost(point(a), point(b), Mode::Car).map(|(seconds, _)| seconds);
+    for (from, to, expected) in [(0, 2, 20), (0, 4, 30), (0, 3, 110), (1, 3, 20), (5, 3, 30), (2, 3, 10), (3, 3, 0), (4, 1, 60)] {
+        assert_eq!(seconds(from, to), Some(expected), "{from} to {to}");
+        check_line(&town, &map(&town), from, to);
+    }
+    assert_eq!(map(&town).size(Mode::Car).0, 6 + 2 * 2, "each crossing of the stretch grows by the way there and an end");
+}
+
+#[test]
 fn a_stored_map_is_the_same_or_refused() {
     let streets = (0..30).flat_map(|n| [street(n, (n + 1) % 30, 20 + n), street((n * 7) % 30, n, 90)]).collect();
-    let town = Network { banned: vec![[1, 2, 3], [2, 3, 21], [7, 8, 9]], ..network(30, streets) };
+    let town = Network { banned: vec![vec![1, 2, 3], vec![2, 3, 21], vec![7, 8, 9], vec![11, 12, 13, 14, 15]], ..network(30, streets) };
     let map = map(&town);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("roads.map");
@@ -184,7 +200,7 @@ proptest! {
             let first = *first.get(&town.streets);
             let onward: Vec<&Street> = town.streets.iter().filter(|street| street.from == first.to).collect();
             if first.from != first.to && !onward.is_empty() {
-                let turn = [first.from, first.to, second.get(&onward).to];
+                let turn = vec![first.from, first.to, second.get(&onward).to];
                 town.banned.push(turn);
             }
         }
@@ -196,6 +212,38 @@ proptest! {
                 let expected = costs.get(&to).map(|cost| whole(*cost));
                 prop_assert_eq!(map.cost(town.points[from as usize], town.points[to as usize], Mode::Car), expected);
                 prop_assert_eq!(table[from as usize][to as usize], expected);
+                if expected.is_some() {
+                    check_line(&town, &map, from, to);
+                }
+            }
+        }
+    }
+
+    /// Turns that are forbidden over stretches of road, however they overlap: as if one had remembered the whole way.
+    #[test]
+    fn no_forbidden_stretch_is_taken(nodes in 3..14_u32, links in prop::collection::vec((0..14_u32, 0..14_u32, 1..300_u32, any::<bool>()), 5..30),
+        walks in prop::collection::vec((any::<prop::sample::Index>(), prop::collection::vec(any::<prop::sample::Index>(), 1..4)), 0..16)) {
+        let streets = links.iter().flat_map(|(a, b, cost, both)| {
+            let (a, b) = (a % nodes, b % nodes);
+            [Some(street(a, b, *cost)), both.then(|| street(b, a, *cost))].into_iter().flatten()
+        });
+        let mut town = network(nodes, streets.filter(|street| street.from != street.to).collect()).heart();
+        prop_assume!(!town.streets.is_empty());
+        for (first, onward) in walks {
+            let first = first.get(&town.streets);
+            let mut turn = vec![first.from, first.to];
+            for choice in onward {
+                let leaving: Vec<&Street> = town.streets.iter().filter(|street| Some(&street.from) == turn.last()).collect();
+                turn.push(choice.get(&leaving).to);
+            }
+            town.banned.push(turn);
+        }
+        let map = map(&town);
+        for from in 0..town.points.len() as u32 {
+            let costs = by_streets(&town, from);
+            for to in 0..town.points.len() as u32 {
+                let expected = costs.get(&to).map(|cost| whole(*cost));
+                prop_assert_eq!(map.cost(town.points[from as usize], town.points[to as usize], Mode::Car), expected);
                 if expected.is_some() {
                     check_line(&town, &map, from, to);
                 }

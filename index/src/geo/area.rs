@@ -1,6 +1,6 @@
 //! Areas: polygons with holes, and an R-tree of them.
 
-use super::{EARTH_RADIUS_M, Obstacle, Point};
+use super::{Obstacle, Point, bounds::Bounds};
 use rstar::{
     AABB, RTree,
     primitives::{GeomWithData, Rectangle},
@@ -30,14 +30,6 @@ struct Ring {
     /// Closed: the last is the first.
     points: Vec<Point>,
     bounds: Bounds,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Bounds {
-    south: f64,
-    north: f64,
-    west: f64,
-    east: f64,
 }
 
 /// Why rings are not an [`Area`].
@@ -121,7 +113,7 @@ impl Ring {
         }
         let first = points[0];
         points.push(first);
-        let bounds = points.iter().map(|point| Bounds::at(*point)).reduce(Bounds::and).expect("there are at least four points");
+        let bounds = Bounds::of(&points);
         if bounds.east - bounds.west > 180.0 {
             return Err(AreaError::TooWide);
         }
@@ -129,22 +121,13 @@ impl Ring {
     }
 
     fn edge_m(&self, point: Point) -> f64 {
-        let metres = EARTH_RADIUS_M.to_radians();
-        let across = metres * point.lat().to_radians().cos();
-        let flat = |other: Point| ((other.lon() - point.lon()) * across, (other.lat() - point.lat()) * metres);
-        let edge = |edge: &[Point]| {
-            let ((x1, y1), (x2, y2)) = (flat(edge[0]), flat(edge[1]));
-            let (dx, dy) = (x2 - x1, y2 - y1);
-            // No edge has no length: repeated points were taken out.
-            let along = (-(x1 * dx + y1 * dy) / (dx * dx + dy * dy)).clamp(0.0, 1.0);
-            (x1 + along * dx).hypot(y1 + along * dy)
-        };
-        self.points.windows(2).map(edge).fold(f64::INFINITY, f64::min)
+        // No edge has no length: repeated points were taken out.
+        self.points.windows(2).map(|edge| point.to_line_m(edge[0], edge[1])).fold(f64::INFINITY, f64::min)
     }
 
     /// Casts a ray to the east and counts the edges that it crosses.
     fn side(&self, point: Point) -> Side {
-        if !self.bounds.hold(point) {
+        if !self.bounds.hold(point, EDGE_DEG) {
             return Side::Outside;
         }
         let (x, y) = (point.lon(), point.lat());
@@ -162,26 +145,6 @@ impl Ring {
             }
         }
         if inside { Side::Inside } else { Side::Outside }
-    }
-}
-
-impl Bounds {
-    fn at(point: Point) -> Self {
-        Self { south: point.lat(), north: point.lat(), west: point.lon(), east: point.lon() }
-    }
-
-    fn and(self, other: Self) -> Self {
-        Self {
-            south: self.south.min(other.south),
-            north: self.north.max(other.north),
-            west: self.west.min(other.west),
-            east: self.east.max(other.east),
-        }
-    }
-
-    fn hold(&self, point: Point) -> bool {
-        (self.south - EDGE_DEG..=self.north + EDGE_DEG).contains(&point.lat())
-            && (self.west - EDGE_DEG..=self.east + EDGE_DEG).contains(&point.lon())
     }
 }
 

@@ -52,6 +52,17 @@ impl Point {
         distance_m(self, other)
     }
 
+    /// Metres to the nearest point of the straight line from `a` to `b`. Good for some kilometres: the plane is laid at this point.
+    pub(super) fn to_line_m(self, a: Self, b: Self) -> f64 {
+        let metres = EARTH_RADIUS_M.to_radians();
+        let across = metres * self.lat.to_radians().cos();
+        let flat = |other: Self| ((other.lon - self.lon) * across, (other.lat - self.lat) * metres);
+        let ((x1, y1), (x2, y2)) = (flat(a), flat(b));
+        let (dx, dy) = (x2 - x1, y2 - y1);
+        let along = (-(x1 * dx + y1 * dy) / (dx * dx + dy * dy)).clamp(0.0, 1.0);
+        (x1 + along * dx).hypot(y1 + along * dy)
+    }
+
     /// The point on the unit sphere: chords between such vectors order like great-circle distances, everywhere.
     pub(super) fn on_sphere(self) -> [f64; 3] {
         let (sin_lat, cos_lat) = self.lat.to_radians().sin_cos();

@@ -7,7 +7,7 @@
 //! `restrictions` and `turns` (what is forbidden at crossings), `contract` (nodes are taken out one after the other, shortcuts left in their place), `hierarchy`
 //! (questions), `file` (the bytes), [`RoadMap`].
 //!
-//! Left out: turn restrictions over a way (`via` is more than a node) or by the hour, gates and bollards on nodes, ferries, traffic by the hour.
+//! Left out: turn restrictions by the hour, gates and bollards on nodes, ferries, traffic by the hour.
 
 mod contract;
 mod file;

@@ -30,8 +30,8 @@ pub struct Street {
 pub struct Network {
     pub points: Vec<Point>,
     pub streets: Vec<Street>,
-    /// Turns that are forbidden: whoever comes from the first node to the second does not go on to the third.
-    pub banned: Vec<[u32; 3]>,
+    /// Turns that are forbidden, each as three nodes or more: whoever came along all but the last does not go on to the last.
+    pub banned: Vec<Vec<u32>>,
 }
 
 impl Network {
@@ -54,7 +54,7 @@ impl Network {
         }
         let name = |node: u32| Some(renamed[node as usize]).filter(|name| *name != u32::MAX);
         let inside = |street: &Street| Some(Street { from: name(street.from)?, to: name(street.to)?, cost: street.cost });
-        let turn = |[from, via, to]: &[u32; 3]| Some([name(*from)?, name(*via)?, name(*to)?]);
+        let turn = |turn: &Vec<u32>| turn.iter().map(|node| name(*node)).collect::<Option<Vec<u32>>>();
         Self { points, streets: self.streets.iter().filter_map(inside).collect(), banned: self.banned.iter().filter_map(turn).collect() }
     }
 }

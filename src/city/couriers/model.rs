@@ -17,7 +17,7 @@ impl Kind for CourierTag {
 pub type CourierId = Id<CourierTag>;
 
 /// How a courier moves. The order is stored: append only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Vehicle {
     Bike,

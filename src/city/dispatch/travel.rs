@@ -1,3 +1,3 @@
 //! How long it takes from here to there: see [`crate::city::travel`].
 
-pub use crate::city::travel::{GreatCircle, Times};
+pub use crate::city::travel::{GreatCircle, MEASURED_BY, Speeds, Times};

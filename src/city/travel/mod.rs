@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use index::geo::{Obstacle, Point};
+use index::geo::{Obstacles, Point};
 use index::roads::{MapError, RoadMap};
 
 pub use crow::{GreatCircle, Speeds};
@@ -40,12 +40,23 @@ pub struct Leg {
     pub seconds: u32,
 }
 
+/// From where to where.
+pub type Way = (Point, Point);
+
+/// Whose way is measured where nobody says who travels.
+pub const MEASURED_BY: Vehicle = Vehicle::Motorbike;
+
 /// Travel times in one city.
 pub trait Times: Send + Sync {
     /// Seconds from `from` to `to`, rounded up.
     fn seconds(&self, from: Point, to: Point, by: Vehicle) -> u32;
-    /// Metres of that way, rounded.
+    /// Metres of the way of [`MEASURED_BY`], rounded.
     fn metres(&self, from: Point, to: Point) -> u32;
+
+    /// Metres of the way that somebody with this vehicle takes.
+    fn metres_by(&self, from: Point, to: Point, _by: Vehicle) -> u32 {
+        self.metres(from, to)
+    }
 
     /// Both at once.
     fn leg(&self, from: Point, to: Point, by: Vehicle) -> Leg {
@@ -57,10 +68,25 @@ pub trait Times: Send + Sync {
         from.iter().map(|from| to.iter().map(|to| self.seconds(*from, *to, by)).collect()).collect()
     }
 
+    /// Says that ways from each of some points to each of others will be asked for one by one: whoever has to ask others asks once now, and remembers.
+    fn ask_ahead(&self, _from: &[Point], _to: &[Point], _by: Vehicle) {}
+
     /// The way as a line of points; the straight one if nobody knows better.
     fn line(&self, from: Point, to: Point, _by: Vehicle) -> Vec<Point> {
         vec![from, to]
     }
+
+    /// [`Times::line`] of each of some ways, in one go; `None` where it should be known and could not be had.
+    fn lines(&self, ways: &[Way], by: Vehicle) -> Vec<Option<Vec<Point>>> {
+        ways.iter().map(|(from, to)| Some(self.line(*from, *to, by))).collect()
+    }
+}
+
+/// The places that a question must name to leave no way between them unknown: rows and columns.
+fn unasked(from: &[Point], to: &[Point], is_known: impl Fn(Point, Point) -> bool) -> (Vec<Point>, Vec<Point>) {
+    let rows: Vec<Point> = from.iter().copied().filter(|from| to.iter().any(|to| !is_known(*from, *to))).collect();
+    let columns = to.iter().copied().filter(|to| rows.iter().any(|from| !is_known(*from, *to))).collect();
+    (rows, columns)
 }
 
 /// The file of an imported map, inside the data folder.
@@ -117,16 +143,19 @@ impl Travel {
         matches!(self, Self::GreatCircle)
     }
 
-    /// [`Travel::in_city`], around where nobody is sent. A server's ways are its operator's: it is told there what is closed.
+    /// [`Travel::in_city`], around where nobody is sent.
     #[must_use]
-    pub fn around(&self, obstacles: Arc<[Obstacle]>, speeds: impl Into<Speeds>) -> Box<dyn Times> {
-        let times = self.in_city(speeds);
-        match self {
-            _ if obstacles.is_empty() => times,
-            Self::GreatCircle => Box::new(around::Around::new(times, obstacles, true)),
-            Self::Map(_) => Box::new(around::Around::new(times, obstacles, false)),
-            Self::Osrm(_) => times,
+    pub fn around(&self, obstacles: Arc<Obstacles>, speeds: impl Into<Speeds>) -> Box<dyn Times> {
+        let crow = speeds.into();
+        let times = self.in_city(crow);
+        if obstacles.is_empty() {
+            return times;
         }
+        let streets = match self {
+            Self::GreatCircle => false,
+            Self::Map(_) | Self::Osrm(_) => true,
+        };
+        Box::new(around::Around::new(times, obstacles, crow, streets))
     }
 
     /// The travel times of a city whose couriers go at such speeds along straight lines.

@@ -41,9 +41,9 @@ pub enum OsrmError {
 /// Seconds and metres.
 pub type Leg = (f64, f64);
 
-/// A way.
+/// A way, and where it leads.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Way {
+pub struct Course {
     pub seconds: f64,
     pub metres: f64,
     pub line: Vec<Point>,
@@ -61,6 +61,12 @@ struct Answer {
     durations: Option<Vec<Vec<Option<f64>>>>,
     distances: Option<Vec<Vec<Option<f64>>>>,
     routes: Option<Vec<RouteAnswer>>,
+}
+
+impl Answer {
+    fn sound(self) -> Result<Self, OsrmError> {
+        if self.code == "Ok" { Ok(self) } else { Err(OsrmError::Refused(self.code)) }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -158,7 +164,7 @@ impl Osrm {
         false
     }
 
-    /// Asks all at once, unless the server is being left alone. Waits at most the time limit for all of them together.
+    /// Asks all at once, unless the server is being left alone. Waits at most the time limit for all of them together. A refusal is an answer.
     fn ask(&self, urls: Vec<String>) -> Result<Vec<Answer>, OsrmError> {
         if !urls.first().is_none_or(|first| self.may_ask(first)) {
             return Err(OsrmError::Open);
@@ -179,10 +185,7 @@ impl Osrm {
             Ok(answers) => {
                 *breaker = Breaker::default();
                 drop(breaker);
-                match answers.iter().find(|answer| answer.code != "Ok") {
-                    None => Ok(answers),
-                    Some(refused) => Err(OsrmError::Refused(refused.code.clone())),
-                }
+                Ok(answers)
             }
             Err(why) => {
                 breaker.failures = breaker.failures.saturating_add(1);
@@ -242,19 +245,37 @@ impl Osrm {
     ///
     /// # Errors
     /// [`OsrmError`].
-    pub fn route(&self, profile: &str, from: Point, to: Point) -> Result<Way, OsrmError> {
-        let url = format!("{}/route/v1/{profile}/{}?overview=full&geometries=geojson", self.base, coordinates(&[from, to]));
-        let shape = || OsrmError::Refused("no route".to_owned());
-        let answer = self.ask(vec![url])?.into_iter().next().ok_or_else(shape)?;
-        let route = answer.routes.and_then(|routes| routes.into_iter().next()).ok_or_else(shape)?;
-        let line = route.geometry.coordinates.into_iter().map(|[lon, lat]| Point::new(lat, lon).map_err(|_| shape()));
-        Ok(Way { seconds: route.duration, metres: route.distance, line: line.collect::<Result<_, _>>()? })
+    pub fn route(&self, profile: &str, from: Point, to: Point) -> Result<Course, OsrmError> {
+        let answer = self.ask(vec![self.route_url(profile, from, to)])?.into_iter().next();
+        course(answer.ok_or_else(|| OsrmError::Refused("no answer".to_owned()))?)
     }
+
+    /// The fastest way of each, all asked for at once; `None` where it says that there is none.
+    ///
+    /// # Errors
+    /// [`OsrmError::Silent`], [`OsrmError::Open`].
+    pub fn routes(&self, profile: &str, ways: &[(Point, Point)]) -> Result<Vec<Option<Course>>, OsrmError> {
+        let answers = self.ask(ways.iter().map(|(from, to)| self.route_url(profile, *from, *to)).collect())?;
+        Ok(answers.into_iter().map(|answer| course(answer).ok()).collect())
+    }
+
+    fn route_url(&self, profile: &str, from: Point, to: Point) -> String {
+        format!("{}/route/v1/{profile}/{}?overview=full&geometries=geojson", self.base, coordinates(&[from, to]))
+    }
+}
+
+/// The way in an answer.
+fn course(answer: Answer) -> Result<Course, OsrmError> {
+    let shape = || OsrmError::Refused("no route".to_owned());
+    let route = answer.sound()?.routes.and_then(|routes| routes.into_iter().next()).ok_or_else(shape)?;
+    let line = route.geometry.coordinates.into_iter().map(|[lon, lat]| Point::new(lat, lon).map_err(|_| shape()));
+    Ok(Course { seconds: route.duration, metres: route.distance, line: line.collect::<Result<_, _>>()? })
 }
 
 /// The rows of a table's answer, if it has the shape that was asked for.
 fn legs(answer: Answer, rows: usize, columns: usize) -> Result<Vec<Vec<Option<Leg>>>, OsrmError> {
     let shape = || OsrmError::Refused("a table of another shape".to_owned());
+    let answer = answer.sound()?;
     let (durations, distances) = (answer.durations.ok_or_else(shape)?, answer.distances.ok_or_else(shape)?);
     let fits = |table: &[Vec<Option<f64>>]| table.len() == rows && table.iter().all(|row| row.len() == columns);
     if !fits(&durations) || !fits(&distances) {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use index::geo::Point;
 use index::roads::{Mode, RoadMap};
 
-use super::{Speeds, Times};
+use super::{MEASURED_BY, Speeds, Times, unasked};
 use crate::city::couriers::Vehicle;
 
 /// Seconds and metres between two places, by mode; `None` off the map.
@@ -55,7 +55,20 @@ impl Times for OnRoads {
     }
 
     fn metres(&self, from: Point, to: Point) -> u32 {
-        self.cost(from, to, Mode::Motorbike).map_or_else(|| self.crow.metres(from, to), |(_, metres)| metres)
+        self.metres_by(from, to, MEASURED_BY)
+    }
+
+    fn metres_by(&self, from: Point, to: Point, by: Vehicle) -> u32 {
+        self.cost(from, to, mode(by)).map_or_else(|| self.crow.metres(from, to), |(_, metres)| metres)
+    }
+
+    fn ask_ahead(&self, from: &[Point], to: &[Point], by: Vehicle) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (rows, columns) = unasked(from, to, |from, to| known.contains_key(&key(from, to, mode(by))));
+        drop(known);
+        if !rows.is_empty() {
+            self.table(&rows, &columns, by);
+        }
     }
 
     fn table(&self, from: &[Point], to: &[Point], by: Vehicle) -> Vec<Vec<u32>> {

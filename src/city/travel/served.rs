@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use index::geo::Point;
 
 use super::osrm::{Leg, Osrm};
-use super::{Speeds, Times};
+use super::{MEASURED_BY, Speeds, Times, Way, unasked};
 use crate::city::couriers::Vehicle;
 
 /// What the server said of two places, by profile; `None` where it knows no way.
 type Known = HashMap<(u64, u64, u64, u64, &'static str), Option<Leg>>;
+
+/// Ways whose course is asked for in one go, at most: a server draws one by one.
+const DRAWN_MAX: usize = 64;
 
 /// Times from a server.
 pub struct Served {
@@ -60,7 +63,21 @@ impl Times for Served {
     }
 
     fn metres(&self, from: Point, to: Point) -> u32 {
-        self.leg(from, to, profile(Vehicle::Motorbike)).map_or_else(|| self.crow.metres(from, to), |(_, metres)| metres.round() as u32)
+        self.metres_by(from, to, MEASURED_BY)
+    }
+
+    fn metres_by(&self, from: Point, to: Point, by: Vehicle) -> u32 {
+        self.leg(from, to, profile(by)).map_or_else(|| self.crow.metres(from, to), |(_, metres)| metres.round() as u32)
+    }
+
+    fn ask_ahead(&self, from: &[Point], to: &[Point], by: Vehicle) {
+        let profile = profile(by);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (rows, columns) = unasked(from, to, |from, to| known.contains_key(&key(from, to, profile)));
+        drop(known);
+        if !rows.is_empty() {
+            self.legs(&rows, &columns, profile);
+        }
     }
 
     fn table(&self, from: &[Point], to: &[Point], by: Vehicle) -> Vec<Vec<u32>> {
@@ -73,6 +90,17 @@ impl Times for Served {
     }
 
     fn line(&self, from: Point, to: Point, by: Vehicle) -> Vec<Point> {
-        self.server.route(profile(by), from, to).map_or_else(|_| vec![from, to], |way| way.line)
+        self.server.route(profile(by), from, to).map_or_else(|_| vec![from, to], |course| course.line)
+    }
+
+    fn lines(&self, ways: &[Way], by: Vehicle) -> Vec<Option<Vec<Point>>> {
+        // Where it knew no way the straight line answered, and is the line.
+        let is_theirs: Vec<bool> = ways.iter().map(|(from, to)| self.leg(*from, *to, profile(by)).is_some()).collect();
+        let asked: Vec<Way> = ways.iter().zip(&is_theirs).filter(|(_, theirs)| **theirs).map(|(way, _)| *way).take(DRAWN_MAX).collect();
+        let mut drawn = self.server.routes(profile(by), &asked).unwrap_or_default().into_iter();
+        let line = |((from, to), theirs): (&Way, bool)| {
+            if theirs { drawn.next().flatten().map(|course| course.line) } else { Some(vec![*from, *to]) }
+        };
+        ways.iter().zip(is_theirs).map(line).collect()
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use index::geo::{Areas, Obstacle, Point};
+use index::geo::{Areas, Obstacle, Obstacles, Point};
 use storage::Read;
 
 use super::model::{CHANGES, Purpose, SHAPES, ZONES, ZONES_BY_CITY, Zone, ZoneId};
@@ -77,7 +77,7 @@ pub fn changes(read: &(impl Read + ?Sized)) -> u64 {
 const KEEP_M: f64 = 50.0;
 
 /// As of which count of changes, and the obstacles of each city.
-type Known = (u64, BTreeMap<CityId, Arc<[Obstacle]>>);
+type Known = (u64, BTreeMap<CityId, Arc<Obstacles>>);
 
 /// What ways go around, by city; read anew when zones have changed.
 #[derive(Default)]
@@ -88,7 +88,7 @@ pub struct Closed {
 impl Closed {
     /// The obstacles in a city.
     #[must_use]
-    pub fn of(&self, read: &(impl Read + ?Sized), city: CityId) -> Arc<[Obstacle]> {
+    pub fn of(&self, read: &(impl Read + ?Sized), city: CityId) -> Arc<Obstacles> {
         let changes = changes(read);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.0 != changes {
@@ -97,9 +97,9 @@ impl Closed {
                 let shape = SHAPES.get(read, &id).map(|shape| shape.0.area());
                 all.entry(zone.city).or_default().extend(shape.into_iter().flat_map(|area| area.obstacles(KEEP_M)));
             }
-            *known = (changes, all.into_iter().map(|(city, obstacles)| (city, obstacles.into())).collect());
+            *known = (changes, all.into_iter().map(|(city, obstacles)| (city, Arc::new(obstacles.into()))).collect());
         }
-        known.1.get(&city).cloned().unwrap_or_else(|| Arc::new([]))
+        known.1.get(&city).cloned().unwrap_or_default()
     }
 }
 

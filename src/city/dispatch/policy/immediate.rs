@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use storage::Timestamp;
 
+use super::ahead::{ask_metres, ask_routes};
 use super::eligible::why_not;
 use super::{Found, Person, Plan, Policy, Rules, Scene};
 use crate::city::couriers::CourierId;
@@ -98,6 +99,9 @@ fn search(scene: &dyn Scene, job: &Job, spoken_for: &BTreeSet<CourierId>) -> (u3
     loop {
         let people = scene.around(pickup, radius_m, limit);
         let cut_off = people.len() == limit;
+        let (times, dropoff) = (scene.times(job.request.city), job.request.dropoff.point());
+        ask_routes(times, &[pickup, dropoff], &people.iter().collect::<Vec<&Person>>());
+        ask_metres(times, pickup, dropoff, people.iter());
         let weighed: Vec<Weighed> = people.iter().map(|person| weigh(scene, job, person, &rules, spoken_for)).collect();
         let could = weighed.iter().filter(|weighed| weighed.candidate.outcome == Outcome::Outscored).count();
         if could >= WANTED || (cut_off && limit >= LOOKED_AT_MAX) || (!cut_off && radius_m >= rules.reach_m) {

@@ -1,6 +1,7 @@
 //! Who is asked: a policy looks at a scene and says what to do with each job that is due. Pure; the dispatcher carries it out, and whatever it relied on
 //! is checked again in the writer.
 
+mod ahead;
 pub mod eligible;
 pub mod horizon;
 pub mod immediate;

@@ -8,6 +8,7 @@ mod weighing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use index::geo::Point;
 use storage::Timestamp;
 
 use super::eligible::{carried, why_not};
@@ -15,6 +16,7 @@ use super::{Found, Plan, Policy, Scene};
 use crate::city::cities::CityId;
 use crate::city::dispatch::horizon::{Call, Outlook, Round, Weights, decide, rolling};
 use crate::city::dispatch::model::{Job, JobId};
+use crate::city::dispatch::travel::MEASURED_BY;
 use moment::Moment;
 
 /// What serves, and what the bench scores. A customer's second counts one; a late one a tenth more; a second of the way from the last door to where orders
@@ -98,17 +100,15 @@ fn ask(scene: &dyn Scene, moment: &Moment, round: &Round, call: &Call) -> Option
     let jobs: Vec<JobId> = wishes.iter().filter_map(|wish| moment.jobs[*wish].as_ref().map(|(id, _)| *id)).collect();
     let known = moment.jobs[*wishes.first()?].as_ref()?;
     let job = &known.1;
+    let candidates = weighing::candidates(scene, moment, round, call, known);
     let times = scene.times(job.request.city);
-    let mut here = person.position;
-    let mut distance_m = 0;
     let doors = wishes.iter().filter_map(|wish| moment.jobs[*wish].as_ref()).map(|(_, job)| job.request.dropoff.point());
-    for there in std::iter::once(job.request.pickup.point()).chain(doors) {
-        distance_m += times.metres(here, there);
-        here = there;
-    }
+    let stops: Vec<Point> = [person.position, job.request.pickup.point()].into_iter().chain(doors).collect();
+    // Of a single job the candidates were asked about all that.
+    times.ask_ahead(&stops[..stops.len() - 1], &stops[1..], MEASURED_BY);
+    let distance_m = stops.windows(2).map(|pair| times.metres(pair[0], pair[1])).sum();
     // The second half of the last handing over is not the customer's.
     let eta = Timestamp::from_millis(1_000 * (call.end_s - moment.town.service.dropoff_s / 2)).max(now);
-    let candidates = weighing::candidates(scene, moment, round, call, known);
     Some(Plan { jobs, found: Found::Offer { courier: person.id, distance_m, eta }, radius_m: moment.rules.reach_m, candidates })
 }
 

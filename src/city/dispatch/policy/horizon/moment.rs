@@ -11,6 +11,7 @@ use crate::city::couriers::{CourierId, Vehicle};
 use crate::city::dispatch::horizon::demand::mean_way_s;
 use crate::city::dispatch::horizon::town::{Hand, Reach, Rest, Spot, Town, Ways, Wish};
 use crate::city::dispatch::model::{Job, JobId, WhyNot};
+use crate::city::dispatch::policy::ahead::ask_routes;
 use crate::city::dispatch::policy::eligible::{barred, off_duty};
 use crate::city::dispatch::policy::{Person, Rules, Scene};
 
@@ -75,6 +76,8 @@ impl Moment {
         let mut doors: Vec<Point> = jobs.iter().map(|(_, job)| job.request.dropoff.point()).collect();
         let Gathered { people, away, near } = gather(scene, city, &counters.points, &rules);
         let mut vehicles: Vec<Vehicle> = Vec::new();
+        let busy: Vec<&Person> = people.iter().filter(|person| !person.tasks.is_empty()).collect();
+        ask_routes(scene.times(city), &[], &busy);
         let mut hands = Vec::with_capacity(people.len());
         let mut from = Vec::with_capacity(people.len());
         for (number, person) in people.iter().enumerate() {

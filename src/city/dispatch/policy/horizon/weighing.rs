@@ -7,6 +7,7 @@ use super::moment::Moment;
 use crate::city::dispatch::horizon::chain::{NEVER, Trip, cost};
 use crate::city::dispatch::horizon::{Call, Round};
 use crate::city::dispatch::model::{Candidate, Job, JobId, Outcome, WhyNot};
+use crate::city::dispatch::policy::ahead::{ask_metres, ask_routes};
 use crate::city::dispatch::policy::eligible::barred;
 use crate::city::dispatch::policy::immediate::weigh;
 use crate::city::dispatch::policy::{Person, Scene};
@@ -78,12 +79,16 @@ fn kept(scene: &dyn Scene, moment: &Moment, known: &(JobId, Job), people: Vec<(&
     let away =
         here(moment, known).1.iter().map(|number| &moment.away[*number]).map(|(person, why)| (person, NEVER, Outcome::Excluded(*why)));
     let mut all: Vec<(&Person, i64, Outcome)> = people.into_iter().chain(away).collect();
+    let dropoff = job.request.dropoff.point();
+    ask_metres(times, pickup, dropoff, all.iter().map(|(person, ..)| *person));
     all.sort_by_cached_key(|(person, price, outcome)| match outcome {
         Outcome::Chosen => (0, 0, person.id),
         Outcome::Outscored | Outcome::Excluded(WhyNot::SpokenFor) => (1, *price, person.id),
         Outcome::Excluded(_) => (2, i64::from(times.metres(person.position, pickup)), person.id),
     });
-    let described = all.into_iter().take(KEPT_MAX).map(|(person, price, outcome)| {
+    all.truncate(KEPT_MAX);
+    ask_routes(times, &[pickup, dropoff], &all.iter().map(|(person, ..)| *person).collect::<Vec<&Person>>());
+    let described = all.into_iter().map(|(person, price, outcome)| {
         let weighed = weigh(scene, job, person, &moment.rules, &BTreeSet::new()).candidate;
         Candidate { score: if price == NEVER { weighed.score } else { price }, outcome, ..weighed }
     });

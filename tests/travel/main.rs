@@ -2,21 +2,22 @@
 //! line where neither knows.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::HashMap;
+mod ahead;
+mod closed;
+mod server;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::extract::{Path, RawQuery, State};
-use axum::routing::get;
-use axum::{Json, Router};
-use index::geo::{Obstacle, Point};
+use index::geo::Point;
 use index::roads::{Cost, Network, RoadMap, Street};
 use medina::city::couriers::Vehicle;
 use medina::city::travel::osrm::OsrmError;
 use medina::city::travel::served::Served;
 use medina::city::travel::{GreatCircle, Osrm, Provider, Times, Travel, TravelError};
-use serde_json::{Value, json};
+
+use server::server;
 
 const SPEED_MPS: f64 = 5.0;
 const PATIENT: Duration = Duration::from_secs(20);
@@ -24,79 +25,6 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 fn point(north: u32) -> Point {
     Point::new(43.7 + f64::from(north) * 0.001, 7.4).unwrap()
-}
-
-/// How the server behaves now.
-#[derive(Default)]
-struct Mood {
-    /// 0: answers, 1: fails, 2: says nothing, 3: has no way.
-    is: AtomicU32,
-    asked: AtomicU32,
-}
-
-/// Seconds are ten times the difference of the latitudes' thousandths, one more for the way back; metres are a hundred times that.
-async fn answer(
-    State(mood): State<Arc<Mood>>,
-    Path((service, profile, places)): Path<(String, String, String)>,
-    RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Broken> {
-    mood.asked.fetch_add(1, Ordering::SeqCst);
-    match mood.is.load(Ordering::SeqCst) {
-        1 => return Err(Broken),
-        2 => std::future::pending::<()>().await,
-        3 => return Ok(Json(json!({ "code": "NoRoute" }))),
-        _ => (),
-    }
-    assert!(["bike", "driving", "foot"].contains(&profile.as_str()), "{profile}");
-    let north: Vec<i64> = places
-        .split(';')
-        .map(|place| {
-            let (lon, lat) = place.split_once(',').unwrap();
-            assert_eq!(lon, "7.400000", "longitude first");
-            ((lat.parse::<f64>().unwrap() - 43.7) * 1000.0).round() as i64
-        })
-        .collect();
-    let seconds = |a: i64, b: i64| (a - b).abs() * 10 + i64::from(b < a);
-    if service == "route" {
-        let line: Vec<Value> = north.iter().map(|north| json!([7.4, 43.7 + *north as f64 * 0.001])).collect();
-        let duration = seconds(north[0], north[1]);
-        return Ok(Json(
-            json!({ "code": "Ok", "routes": [{ "duration": duration, "distance": duration * 100, "geometry": { "type": "LineString", "coordinates": line } }] }),
-        ));
-    }
-    let query = query.unwrap();
-    assert!(north.len() <= 100, "a server refuses more");
-    let query: HashMap<&str, &str> = query.split('&').filter_map(|part| part.split_once('=')).collect();
-    let chosen = |key: &str| query[key].split(';').map(|n| north[n.parse::<usize>().unwrap()]).collect::<Vec<i64>>();
-    let (from, to) = (chosen("sources"), chosen("destinations"));
-    // Nobody gets beyond 90.
-    let table = |unit: i64| {
-        from.iter().map(|a| to.iter().map(|b| (*b <= 90).then(|| seconds(*a, *b) * unit)).collect::<Vec<_>>()).collect::<Vec<_>>()
-    };
-    Ok(Json(json!({ "code": "Ok", "durations": table(1), "distances": table(100) })))
-}
-
-struct Broken;
-
-impl axum::response::IntoResponse for Broken {
-    fn into_response(self) -> axum::response::Response {
-        axum::http::StatusCode::SERVICE_UNAVAILABLE.into_response()
-    }
-}
-
-/// A routing server on a port of its own, on a thread of its own, and its mood.
-fn server() -> (String, Arc<Mood>) {
-    medina::crypto::install();
-    let mood = Arc::new(Mood::default());
-    let routes = Router::new().route("/{service}/v1/{profile}/{places}", get(answer)).with_state(mood.clone());
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), routes).await.unwrap() });
-    });
-    (url, mood)
 }
 
 fn served(server: &Arc<Osrm>) -> Served {
@@ -234,26 +162,4 @@ fn a_stored_map_answers_and_the_straight_line_beyond_it() {
     std::fs::write(&path, b"not a map").unwrap();
     let error = Travel::open(Provider::Map(path)).err().unwrap().to_string();
     assert!(error.contains("medina map import"), "{error}");
-}
-
-proptest::proptest! {
-    /// A detour is never shorter than the way through, a table says what its questions say, and the line leads where it should.
-    #[test]
-    fn around_what_is_closed(ways in proptest::collection::vec((0..200_u32, 0..200_u32, 0..200_u32, 0..200_u32), 1..12)) {
-        let at = |x: u32, y: u32| Point::new(43.7 + f64::from(y) * 1e-4, 7.4 + f64::from(x) * 1e-4).unwrap();
-        let block = |x: u32, y: u32| Obstacle::around(&[at(x, y), at(x + 40, y), at(x + 40, y + 30), at(x, y + 30)], 10.0).unwrap();
-        let crow = GreatCircle { speed_mps: SPEED_MPS };
-        let around = Travel::GreatCircle.around(Arc::new([block(50, 60), block(120, 20)]), SPEED_MPS);
-        let (from, to): (Vec<Point>, Vec<Point>) = ways.iter().map(|(a, b, c, d)| (at(*a, *b), at(*c, *d))).unzip();
-        let table = around.table(&from, &to, Vehicle::Bike);
-        for (start, row) in from.iter().zip(&table) {
-            for (end, seconds) in to.iter().zip(row) {
-                proptest::prop_assert_eq!(*seconds, around.seconds(*start, *end, Vehicle::Bike));
-                proptest::prop_assert!(*seconds >= crow.seconds(*start, *end, Vehicle::Bike));
-                proptest::prop_assert!(around.metres(*start, *end) + 2 >= crow.metres(*start, *end));
-                let line = around.line(*start, *end, Vehicle::Bike);
-                proptest::prop_assert_eq!((line.first(), line.last()), (Some(start), Some(end)));
-            }
-        }
-    }
 }
