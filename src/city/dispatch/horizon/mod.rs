@@ -40,6 +40,8 @@ pub struct Weights {
     pub rest: i64,
     /// An order beyond what the courier's guarantee pays for.
     pub pay: i64,
+    /// An order, for each thousandth of what its courier has earned by the hour today ([`town::Hand::pay_permille`]).
+    pub fair: i64,
     /// An order that nobody brings.
     pub left: i64,
 }
