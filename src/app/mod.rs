@@ -29,7 +29,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use utoipa::openapi::OpenApi;
 
-use crate::city::dispatch::policy::Choice;
+use crate::city::dispatch::policy::{Choice, Leanings};
 use crate::city::dispatch::{Desk, Dispatcher, Watch, WatchConfig};
 use crate::city::eta::EtaWatcher;
 use crate::city::history::{self, HistoryConfig};
@@ -85,6 +85,7 @@ pub struct AppOptions {
     pub replication: Option<ReplicationOptions>,
     /// How couriers are chosen.
     pub policy: Choice,
+    pub leanings: Leanings,
     /// Who knows how long couriers need.
     pub travel: Provider,
     /// When a courier counts as silent.
@@ -107,6 +108,7 @@ impl Default for AppOptions {
             ledger_origin: None,
             replication: None,
             policy: Choice::default(),
+            leanings: Leanings::default(),
             travel: Provider::default(),
             couriers: WatchConfig::default(),
         }
@@ -251,7 +253,7 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     }
     let search = Search::start(&engine, &data.join("search"))?;
     let desk = Arc::new(Desk::default());
-    let dispatcher = Dispatcher::new(tracking.clone(), desk.clone(), options.policy.policy());
+    let dispatcher = Dispatcher::new(tracking.clone(), desk.clone(), options.policy.leaning(options.leanings));
     if leads {
         dispatcher.recover(&engine).await?;
         let waits = node.as_ref().is_some_and(|node| replicated::arm(node, &engine));

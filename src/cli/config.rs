@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::app::Sizes;
 use crate::city::dispatch::WatchConfig;
-use crate::city::dispatch::policy::Choice;
+use crate::city::dispatch::policy::{Choice, Leanings};
 use crate::city::history::HistoryConfig;
 use crate::city::travel::{MAP_FILE, Provider};
 use crate::engine::{Ack, AckOptions};
@@ -28,6 +28,7 @@ pub struct Config {
     pub metrics_public: bool,
     /// How couriers are chosen.
     pub policy: Choice,
+    pub dispatch: Leanings,
     pub backup: BackupConfig,
     pub history: HistoryConfig,
     pub storage: Sizes,
@@ -190,7 +191,12 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Io { path: path.to_owned(), source })?;
         let config: Self = toml::from_str(&text).map_err(|source| ConfigError::Toml { path: path.to_owned(), source: Box::new(source) })?;
-        let checked = config.replication.as_ref().map_or(Ok(()), Replication::check).and_then(|()| config.storage.check());
+        let checked = config
+            .replication
+            .as_ref()
+            .map_or(Ok(()), Replication::check)
+            .and_then(|()| config.storage.check())
+            .and_then(|()| config.dispatch.check());
         checked.map(|()| config).map_err(|why| ConfigError::Unsound { path: path.to_owned(), why })
     }
 }
@@ -234,6 +240,11 @@ mod tests {
         assert!(why.contains("horizon"), "{why}");
         std::fs::write(file.path(), "listen = \"127.0.0.1:1\"\npolicy = \"horizon\"\n").expect("written");
         assert_eq!(Config::read(file.path()).expect("valid").policy, Choice::Horizon);
+        std::fs::write(file.path(), "[dispatch]\nfair_pay_seconds = 601\n").expect("written");
+        let why = Config::read(file.path()).expect_err("nobody waits so long for fairness").to_string();
+        assert!(why.contains("fair_pay_seconds"), "{why}");
+        std::fs::write(file.path(), "[dispatch]\nfair_pay_seconds = 0\n").expect("written");
+        assert_eq!(Config::read(file.path()).expect("valid").dispatch, Leanings { fair_pay_seconds: 0 });
         std::fs::write(file.path(), "[travel]\nprovider = \"osrm\"\n").expect("written");
         let travel = Config::read(file.path()).expect("valid TOML").travel;
         assert!(travel.provider(Path::new("d")).is_err_and(|why| why.contains("url")));
@@ -266,7 +277,8 @@ mod tests {
         assert!(config.replication.is_some() && config.ledger.is_some() && config.tls.is_some() && config.data.is_some());
         let table: toml::Table = toml::from_str(&all.join("\n")).expect("read above");
         // What can be set is shown. (`s3` is a section below `backup`.)
-        let sections: [(&str, &[&str]); 6] = [
+        let sections: [(&str, &[&str]); 7] = [
+            ("dispatch", &["fair_pay_seconds"]),
             ("storage", &["segment_mib", "cache_mib", "log_kept_mib"]),
             ("travel", &["provider", "url", "timeout_ms"]),
             ("ledger", &["origin"]),

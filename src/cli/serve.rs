@@ -60,6 +60,7 @@ pub fn options(args: &ServeArgs) -> Result<AppOptions, String> {
         ledger_origin: config.ledger.and_then(|ledger| ledger.origin),
         replication: config.replication.map(super::config::Replication::options),
         policy: config.policy,
+        leanings: config.dispatch,
         couriers: config.couriers,
     })
 }

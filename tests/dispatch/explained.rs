@@ -45,7 +45,7 @@ async fn a_person_is_told_why() {
         told["decisions"].as_array().unwrap().iter().map(|told| (&told["again"]["courier_id"], &told["again"]["same"])).collect();
     assert_eq!(again, [(&json!(near.id.to_string()), &json!(true)), (&json!(far.id.to_string()), &json!(true))]);
     let told = explained(&town, 1, "?with=horizon").await;
-    assert_eq!(told["decisions"][0]["again"]["policy"], "horizon/2");
+    assert_eq!(told["decisions"][0]["again"]["policy"], "horizon/3");
     assert_eq!(told["decisions"][0]["again"]["courier_id"], near.id.to_string());
     assert_eq!(explained(&town, 1, "?with=horizon").await, told, "a pure function of what is stored");
 
@@ -69,7 +69,7 @@ async fn nobody_is_told_with_their_reasons() {
     assert_eq!(text(&told["why_this_courier"]), "No courier has been asked yet.");
     let late = text(&told["why_so_late"]);
     assert!(late.contains("1 look found nobody") && late.contains("1 × is on a break"), "{late}");
-    assert!(explained(&town, 1, "?with=horizon").await["decisions"][0]["again"]["told"] == "horizon/2 would have found nobody.");
+    assert!(explained(&town, 1, "?with=horizon").await["decisions"][0]["again"]["told"] == "horizon/3 would have found nobody.");
     town.stop().await;
 }
 

@@ -2,7 +2,7 @@
 
 use medina::city::couriers::{self, CourierId};
 use medina::city::dispatch::model::{DECISIONS, Outcome, Verdict};
-use medina::city::dispatch::policy::Choice;
+use medina::city::dispatch::policy::{Choice, Leanings};
 use medina::city::dispatch::{self, JobState, demand, views};
 
 use crate::town::{Town, place};
@@ -32,7 +32,7 @@ async fn nobody_is_asked_before_they_would_have_to_leave() {
     assert_eq!(offered_to(&town, 1), Some(near.id));
     let decisions = views::decisions(&*town.engine.view(), 1, 10);
     let (_, decision) = decisions.first().expect("an offer is a decision");
-    assert_eq!(decision.policy, "horizon/2");
+    assert_eq!(decision.policy, "horizon/3");
     let outcomes: Vec<Outcome> = decision.candidates.iter().map(|candidate| candidate.outcome).collect();
     assert_eq!(outcomes, [Outcome::Chosen, Outcome::Outscored], "both were weighed");
     town.stop().await;
@@ -82,6 +82,64 @@ async fn the_far_courier_is_asked_where_the_near_one_is_needed_more() {
     let chosen = DECISIONS.scan(&*view).filter(|(_, decision)| matches!(decision.verdict, Verdict::Offered { .. }));
     assert_eq!(chosen.count(), 2);
     drop(view);
+    town.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_who_cost_the_same_the_poorer_is_asked_and_the_nearer_one_still_first() {
+    for fair_pay_seconds in [10, 0] {
+        two_alike(Leanings { fair_pay_seconds }).await;
+    }
+}
+
+async fn two_alike(leanings: Leanings) {
+    let dir = tempfile::tempdir().unwrap();
+    let town = Town::planned_by(dir.path(), Choice::Horizon.leaning(leanings)).await;
+    let (rich, poor) = (town.online(500.0).await, town.online(500.0).await);
+    town.want(1, 0).await;
+    let offer = town.offers(&rich).await.pop().expect("the first of two alike");
+    assert_eq!(town.answer(&rich, &offer, "accept").await.0, 200);
+    town.run(move |tx| dispatch::picked_up(tx, 1, rich.id)).await.unwrap();
+    town.run(|tx| dispatch::finished(tx, 1)).await.unwrap();
+    town.pass(3_600).await;
+    // 100 m are 20 s of a customer's time; both have worked for an hour, one of them for 900.
+    assert_eq!(town.report(&rich, "online", Some(400.0)).await.0, 200);
+    town.want(2, 0).await;
+    assert_eq!(offered_to(&town, 2), Some(rich.id), "clearly nearer");
+    town.run(|tx| {
+        dispatch::withdraw(tx, 2);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(town.report(&rich, "online", Some(500.0)).await.0, 200);
+    town.want(3, 0).await;
+    if leanings.fair_pay_seconds == 0 {
+        assert_eq!(offered_to(&town, 3), Some(rich.id), "alike, and pay is no reason: the first");
+        return town.stop().await;
+    }
+    assert_eq!(offered_to(&town, 3), Some(poor.id), "alike, but for what they have earned");
+    let decisions = views::decisions(&*town.engine.view(), 3, 10);
+    let (_, decision) = decisions.first().expect("an offer is a decision");
+    let seen: Vec<(CourierId, Option<u32>)> =
+        decision.candidates.iter().map(|candidate| (candidate.courier, candidate.features.pay_permille)).collect();
+    assert_eq!(seen, [(poor.id, Some(250)), (rich.id, Some(750))]);
+    // The explanation says so, and what was kept leads to the same again.
+    let order = dispatch::model::SubjectId::from_u128(3);
+    let (_, told) = town.get(&town.admin, &format!("/v1/dispatch/orders/{order}/explanation?with=horizon")).await;
+    let why = told["why_this_courier"].to_string();
+    assert!(why.contains(&format!("{} came next", rich.id)) && why.contains("has earned more by the hour today"), "{why}");
+    assert_eq!(told["decisions"][0]["again"]["same"], true, "{told}");
+    // A day later nobody has earned anything.
+    town.run(|tx| {
+        dispatch::withdraw(tx, 3);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    town.pass(86_400).await;
+    town.want(4, 0).await;
+    assert_eq!(offered_to(&town, 4), Some(rich.id), "the first of two alike again");
     town.stop().await;
 }
 

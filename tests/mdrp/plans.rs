@@ -44,7 +44,7 @@ fn town(facts: &Facts, sparse: bool) -> Town {
         barred.push(refused.iter().copied().collect());
     }
     for (number, (_, free, off, room, sent_to)) in facts.hands.iter().enumerate() {
-        hands.push(Hand { free_s: NOW + free, off_s: NOW + off, room: *room, class: 0, sent_to: *sent_to, owed: 2 });
+        hands.push(Hand { free_s: NOW + free, off_s: NOW + off, room: *room, class: 0, sent_to: *sent_to, owed: 2, pay_permille: 500 });
         if let Some(counter) = sent_to {
             wishes.push(Wish { counter: *counter, ready_s: NOW + free, due_s: NOW + 2_400, size: 1, owner: Some(number) });
             doors.push(number as i64 * 100);

@@ -1,4 +1,4 @@
-//! How long couriers work: what an hour's offers and earnings are counted by.
+//! How long couriers work and what that brings: what an hour's offers and earnings are counted by.
 
 use serde::{Deserialize, Serialize};
 use storage::{Read, Row, Table, Timestamp};
@@ -12,10 +12,26 @@ const DAY_MS: i64 = 86_400_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Worked {
     pub online_ms: i64,
+    /// Pay of what was delivered, minor units of the city's currency.
+    pub earned: i64,
 }
 
 impl Row for Worked {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    /// The first layout knew the hours only.
+    fn upgrade(version: u8, bytes: &[u8]) -> Option<Self> {
+        let online_ms: i64 = (version == 1).then(|| postcard::from_bytes(bytes).ok()).flatten()?;
+        Some(Self { online_ms, earned: 0 })
+    }
+}
+
+/// A courier's day (UTC) so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Today {
+    pub worked_ms: i64,
+    /// Minor units of the city's currency.
+    pub earned: i64,
 }
 
 /// By courier and days since 1970.
@@ -54,4 +70,34 @@ pub fn worked_ms(read: &(impl Read + ?Sized), id: CourierId, presence: &Presence
     let written: i64 = days.filter_map(|day| WORKED.get(read, &(id, day))).map(|worked| worked.online_ms).sum();
     let now = if works(read, id, presence) { until.ms_since(presence.changed_at.max(from)).max(0) } else { 0 };
     written + now
+}
+
+/// A courier brought something that is paid with `amount`.
+pub fn earn(tx: &mut Tx, id: CourierId, amount: i64) {
+    let key = (id, day(tx.now()));
+    let mut worked = WORKED.get(tx, &key).unwrap_or_default();
+    worked.earned += amount;
+    WORKED.put(tx, &key, &worked);
+}
+
+/// What a courier has worked and earned since midnight (UTC), what is under way included.
+#[must_use]
+pub fn today(read: &(impl Read + ?Sized), id: CourierId, presence: &Presence, now: Timestamp) -> Today {
+    let Worked { online_ms, earned } = WORKED.get(read, &(id, day(now))).unwrap_or_default();
+    let midnight = Timestamp::from_millis(now.millis().div_euclid(DAY_MS) * DAY_MS);
+    let under_way = if works(read, id, presence) { now.ms_since(presence.changed_at.max(midnight)).max(0) } else { 0 };
+    Today { worked_ms: online_ms + under_way, earned }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_of_the_first_layout_are_read() {
+        let first = postcard::to_extend(&3_600_000_i64, vec![1]).expect("a number is plain data");
+        assert_eq!(Worked::from_bytes(&first), Some(Worked { online_ms: 3_600_000, earned: 0 }));
+        let now = Worked { online_ms: 5, earned: 900 };
+        assert_eq!(Worked::from_bytes(&now.to_bytes()), Some(now));
+    }
 }

@@ -195,6 +195,7 @@ pub fn finished(tx: &mut Tx, subject: u128) -> Result<(), Refusal> {
     let job = step(tx, id, &Command::Finish)?;
     let JobState::Done { courier } = job.state else { unreachable!("the machine finishes into Done") };
     put_down(tx, courier, subject, true);
+    couriers::hours::earn(tx, courier, job.request.pay.amount);
     brought(tx, subject, courier, &job);
     somebody_free(tx, job.request.city);
     Ok(())

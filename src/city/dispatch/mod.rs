@@ -44,6 +44,7 @@ pub mod jobs;
 pub mod machine;
 pub mod model;
 pub mod offers;
+mod older;
 pub mod planted;
 pub mod policy;
 pub mod route;

@@ -275,7 +275,12 @@ pub struct Decision {
 }
 
 impl Row for Decision {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    /// The first layout knew nothing of pay.
+    fn upgrade(version: u8, bytes: &[u8]) -> Option<Self> {
+        (version == 1).then(|| super::older::first_decision(bytes)).flatten()
+    }
 }
 
 /// Why not.

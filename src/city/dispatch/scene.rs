@@ -10,12 +10,12 @@ use storage::{Read, Timestamp, View};
 use super::demand;
 use super::explain::sight::{OTHERS_MAX, PEOPLE_MAX, Seen, Sight};
 use super::model::{JOBS, JOBS_OPEN, Job, JobId, JobState, Outcome, WhyNot};
-use super::policy::{Person, Plan, Rules, Scene};
+use super::policy::{Person, Plan, Rules, Scene, fair_pay};
 use super::route::Task;
 use super::travel::Times;
 use super::{jobs, planted};
 use crate::city::cities::{self, CityId};
-use crate::city::couriers::{self, CourierId, Presence, Vehicle};
+use crate::city::couriers::{self, CourierId, Presence, Vehicle, hours};
 use crate::city::tracking::Tracking;
 use crate::city::travel::trips;
 
@@ -127,6 +127,12 @@ impl Scene for LiveScene {
 
     fn is_silent(&self, person: CourierId) -> bool {
         couriers::silence(&*self.view, person).is_some() && !planted::is(planted::SILENT_ASKED)
+    }
+
+    fn standings(&self, people: &[Person]) -> Vec<Option<u32>> {
+        let days: Vec<hours::Today> =
+            people.iter().map(|person| hours::today(&*self.view, person.id, &person.presence, self.now)).collect();
+        fair_pay::standings(&days).into_iter().map(Some).collect()
     }
 
     fn demand(&self, city: CityId) -> Vec<(Point, u64)> {

@@ -26,6 +26,8 @@ pub struct Features {
     pub idle_s: u32,
     /// Since they were last heard of.
     pub silent_s: u32,
+    /// Earned by the hour today, in thousandths of twice the mean of those who were weighed: 500 is the mean. Absent where the policy does not ask.
+    pub pay_permille: Option<u32>,
 }
 
 /// What a second (or a thousandth, or a job) of each costs, in thousandths of a second of the customer's patience.

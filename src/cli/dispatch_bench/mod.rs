@@ -13,8 +13,9 @@ pub mod stage;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use crate::city::dispatch::policy::Choice;
+use crate::city::dispatch::policy::{Choice, Leanings, Policy};
 use crate::mdrp::{Instance, People, Played, ReadError, Violation, check, measure, play_by};
 use mind::PolicyMind;
 use row::{Row, Table};
@@ -39,9 +40,18 @@ pub struct DispatchBenchArgs {
     /// Plays each day also with people in it: a quarter of the calls declined, kitchens up to half off, 5 % of couriers gone in mid-shift.
     #[arg(long)]
     pub people: bool,
+    /// As `fair_pay_seconds` of the configuration file; only `horizon` looks at it.
+    #[arg(long, default_value_t = Leanings::default().fair_pay_seconds, value_parser = clap::value_parser!(u32).range(..=i64::from(Leanings::FAIR_PAY_S_MAX)))]
+    pub fair_pay_seconds: u32,
     /// Orders that a courier may hold at a time.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=6))]
     pub capacity: u32,
+}
+
+impl DispatchBenchArgs {
+    fn policy(&self) -> Arc<dyn Policy> {
+        self.policy.leaning(Leanings { fair_pay_seconds: self.fair_pay_seconds })
+    }
 }
 
 /// Why a day was not played.
@@ -78,7 +88,7 @@ pub fn run(args: &DispatchBenchArgs) -> Result<ExitCode, BenchError> {
 /// # Errors
 /// [`BenchError`]
 pub fn bench(args: &DispatchBenchArgs) -> Result<Table, BenchError> {
-    let mut table = Table { policy: args.policy.policy().name().to_owned(), obedient: Vec::new(), people: Vec::new() };
+    let mut table = Table { policy: args.policy().name().to_owned(), obedient: Vec::new(), people: Vec::new() };
     for folder in folders(&args.days)? {
         let instance = Instance::read(&folder)?;
         table.obedient.push(day(args, &instance, &People::obedient(), args.out.as_deref())?);
@@ -90,7 +100,7 @@ pub fn bench(args: &DispatchBenchArgs) -> Result<Table, BenchError> {
 }
 
 fn day(args: &DispatchBenchArgs, instance: &Instance, people: &People, out: Option<&Path>) -> Result<Row, BenchError> {
-    let mut mind = PolicyMind::new(instance, args.policy.policy(), args.capacity);
+    let mut mind = PolicyMind::new(instance, args.policy(), args.capacity);
     let played = play_by(instance, people, &mut mind);
     if let Err(violations) = check(&played.real, &played.solution) {
         return Err(BenchError::Infeasible { day: instance.name.clone(), violations });

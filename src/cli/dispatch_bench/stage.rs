@@ -6,12 +6,13 @@ use index::geo::Point;
 use storage::Timestamp;
 
 use crate::city::cities::CityId;
+use crate::city::couriers::hours::Today;
 use crate::city::couriers::{Availability, Carried, Courier, CourierId, Presence, Record, Status, Vehicle};
 use crate::city::dispatch::demand::{Zone, middle};
 use crate::city::dispatch::horizon::demand::Count;
 use crate::city::dispatch::horizon::town::Service;
 use crate::city::dispatch::model::{Refused, RefusedBecause};
-use crate::city::dispatch::policy::{Pace, Person, Rules, Scene};
+use crate::city::dispatch::policy::{Pace, Person, Rules, Scene, fair_pay};
 use crate::city::dispatch::route::Task;
 use crate::city::dispatch::travel::Times;
 use crate::city::dispatch::{Job, JobId, JobState, Request};
@@ -235,6 +236,16 @@ impl Scene for Stage<'_> {
     fn arrives(&self, person: &Person, _counter: Point, _city: CityId) -> Timestamp {
         let rider = &self.moment.riders[courier_of(person.id)];
         at(rider.sent.as_ref().map_or(self.moment.now_s, |sent| sent.arrive_s))
+    }
+
+    /// By the order, as the server counts; what the shift guarantees is in [`Scene::owed`].
+    fn standings(&self, people: &[Person]) -> Vec<Option<u32>> {
+        let pay = self.moment.instance.parameters.pay_per_order_cents;
+        let day = |person: &Person| {
+            let worked_ms = self.now().ms_since(person.presence.changed_at);
+            Today { worked_ms, earned: i64::from(person.presence.record.delivered) * pay }
+        };
+        fair_pay::standings(&people.iter().map(day).collect::<Vec<_>>()).into_iter().map(Some).collect()
     }
 
     /// Orders whose pay together stays under what the shift guarantees.

@@ -101,6 +101,7 @@ impl From<&Seen> for Person {
 /// A sight as the scene of a policy.
 struct Recalled<'s> {
     sight: &'s Sight,
+    decision: &'s Decision,
     times: GreatCircle,
 }
 
@@ -125,6 +126,12 @@ impl Scene for Recalled<'_> {
         near
     }
 
+    /// As they were beside all who were weighed then, not only beside those who are remembered.
+    fn standings(&self, people: &[Person]) -> Vec<Option<u32>> {
+        let of = |person: &Person| self.decision.candidates.iter().find(|candidate| candidate.courier == person.id);
+        people.iter().map(|person| of(person)?.features.pay_permille).collect()
+    }
+
     fn waiting(&self, _city: CityId) -> Vec<(JobId, Job)> {
         self.sight.jobs.clone()
     }
@@ -145,7 +152,7 @@ pub struct Again {
 /// Plays a decision again. Pure: the same sight and policy give the same answer.
 #[must_use]
 pub fn again(sight: &Sight, decision: &Decision, policy: &dyn Policy) -> Again {
-    let scene = Recalled { sight, times: GreatCircle { speed_mps: sight.speed_mps } };
+    let scene = Recalled { sight, decision, times: GreatCircle { speed_mps: sight.speed_mps } };
     let due: Vec<(JobId, Job)> = sight.jobs.iter().filter(|(id, _)| decision.jobs.contains(id)).cloned().collect();
     let plans = policy.plan(&scene, &due);
     let plan = plans.into_iter().find(|plan| decision.jobs.first().is_some_and(|first| plan.jobs.contains(first)));

@@ -106,8 +106,19 @@ pub fn why_this_courier(known: &Known) -> Vec<String> {
         };
         said.push(format!("{} was nearer ({far}), but {why}.", candidate.courier));
     }
+    said.extend(who_came_next(newest));
     said.push(format!("The policy was {}.", newest.policy));
     said
+}
+
+/// Who would have been asked otherwise, if what they have earned spoke against them.
+fn who_came_next(decision: &Decision) -> Option<String> {
+    let could = decision.candidates.iter().filter(|candidate| candidate.outcome == Outcome::Outscored);
+    let next = could.min_by_key(|candidate| (candidate.score, candidate.courier))?;
+    let chosen = decision.candidates.iter().find(|candidate| candidate.outcome == Outcome::Chosen)?;
+    let richer = next.features.pay_permille? > chosen.features.pay_permille?;
+    let (cost, instead) = (next.score / 1_000, cost_of_chosen(decision));
+    richer.then(|| format!("{} came next ({cost} instead of {instead}) and has earned more by the hour today.", next.courier))
 }
 
 fn cost_of_chosen(decision: &Decision) -> i64 {

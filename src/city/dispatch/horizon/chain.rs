@@ -147,6 +147,8 @@ fn step(town: &Town, weights: &Weights, hand: usize, first: bool, walk: Walk, tr
     }
     // Standing in front of a counter costs the courier what riding does.
     cost += (at_s - leave_s) * weights.busy;
+    // Of those who cost nearly the same, who has earned less.
+    cost += trip.len() as i64 * i64::from(known.pay_permille) * weights.fair;
     let carried = walk.carried + trip.len() as u32;
     cost += i64::from(carried.saturating_sub(known.owed).min(trip.len() as u32)) * weights.pay;
     Some((Walk { free_s: at_s, door: previous, cost, carried }, Hours { leave_s, pickup_s, end_s: at_s }))

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A plan is thrown away at the end of the round; only a departure that cannot wait is kept (two-stage commitment). So whatever is not under way is
-//! planned anew with all that has become known. Who is under way to a counter can be given more from it until they leave it.
+//! planned anew with all that has become known. Who is under way to a counter can be given more from it until they leave it. What they have accepted
+//! stays theirs: moving it to somebody better placed was measured, and gained no more than chance (benches/README.md).
 //!
 //! Reading order: [`town`] (what is known), [`demand`] (where orders come from), [`chain`] (what one courier would do and what it costs), [`assign`] (the assignment problem), [`search`]
 //! (the plan), this file (what must happen now), [`rolling`] (the published way, to measure ours against).
@@ -40,6 +41,8 @@ pub struct Weights {
     pub rest: i64,
     /// An order beyond what the courier's guarantee pays for.
     pub pay: i64,
+    /// An order, for each thousandth of what its courier has earned by the hour today ([`town::Hand::pay_permille`]).
+    pub fair: i64,
     /// An order that nobody brings.
     pub left: i64,
 }

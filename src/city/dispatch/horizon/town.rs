@@ -26,6 +26,8 @@ pub struct Hand {
     pub sent_to: Option<usize>,
     /// Orders until their guarantee is earned: pay for these costs nothing more.
     pub owed: u32,
+    /// Earned by the hour today, in thousandths of twice the mean of all; the mean where nobody knows.
+    pub pay_permille: u32,
 }
 
 /// An order that nobody has picked up.

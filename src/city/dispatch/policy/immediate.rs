@@ -143,6 +143,7 @@ pub(super) fn weigh(scene: &dyn Scene, job: &Job, person: &Person, rules: &Rules
         decline_permille: 1000 - person.presence.record.acceptance_permille.min(1000),
         idle_s: seconds(now.ms_since(person.presence.record.last_asked_at.unwrap_or(person.presence.changed_at))),
         silent_s: seconds(now.ms_since(person.heard_at)),
+        pay_permille: None,
     };
     let why = why_not(job, person.id, &person.account, &person.presence, rules, now)
         .or_else(|| scene.is_silent(person.id).then_some(WhyNot::Silent))

@@ -12,7 +12,7 @@ use index::geo::Point;
 use storage::Timestamp;
 
 use super::eligible::{carried, why_not};
-use super::{Found, Plan, Policy, Scene};
+use super::{Found, Leanings, Plan, Policy, Scene};
 use crate::city::cities::CityId;
 use crate::city::dispatch::horizon::{Call, Outlook, Round, Weights, decide, rolling};
 use crate::city::dispatch::model::{Job, JobId};
@@ -21,8 +21,8 @@ use moment::Moment;
 
 /// What serves, and what the bench scores. A customer's second counts one; a late one a tenth more; a second of the way from the last door to where orders
 /// come from a fifth, which is what is left of a courier's time for what nobody knows of yet; work goes to who has not earned the guarantee if that costs
-/// under a minute.
-pub const WEIGHTS: Weights = Weights { wait: 1_000, late: 100, busy: 0, rest: 200, pay: 60_000, left: 4 * 3_600_000 };
+/// under a minute. What [`Leanings`] say comes on top.
+pub const WEIGHTS: Weights = Weights { wait: 1_000, late: 100, busy: 0, rest: 200, pay: 60_000, fair: 0, left: 4 * 3_600_000 };
 /// The published way knows of no other places; a courier's time counts a tenth.
 const PUBLISHED: Weights = Weights { busy: 100, rest: 0, ..WEIGHTS };
 
@@ -37,7 +37,7 @@ const FAR_S: i64 = 600;
 #[derive(Clone, Copy, Debug)]
 pub enum Horizon {
     /// Chains of trips, searched for.
-    Searched,
+    Searched(Leanings),
     /// One trip a courier, as published.
     Published,
 }
@@ -45,8 +45,16 @@ pub enum Horizon {
 impl Horizon {
     fn decide(self, moment: &Moment) -> Round {
         match self {
-            Self::Searched => decide(&moment.town, &WEIGHTS),
-            Self::Published => rolling::decide(&moment.town, &PUBLISHED),
+            Self::Searched(_) => decide(&moment.town, &self.weights()),
+            Self::Published => rolling::decide(&moment.town, &self.weights()),
+        }
+    }
+
+    fn weights(self) -> Weights {
+        match self {
+            // A thousandth of a second, for each thousandth: a second, for all of them.
+            Self::Searched(Leanings { fair_pay_seconds }) => Weights { fair: i64::from(fair_pay_seconds), ..WEIGHTS },
+            Self::Published => PUBLISHED,
         }
     }
 }
@@ -54,7 +62,7 @@ impl Horizon {
 impl Policy for Horizon {
     fn name(&self) -> &'static str {
         match self {
-            Self::Searched => "horizon/2",
+            Self::Searched(_) => "horizon/3",
             Self::Published => "rolling/1",
         }
     }
@@ -74,7 +82,7 @@ impl Horizon {
         jobs.extend(due.iter().map(|(id, job)| (*id, job.clone())));
         let moment = Moment::of(scene, city, jobs.into_iter().collect());
         let round = self.decide(&moment);
-        let mut plans: Vec<Plan> = round.calls.iter().filter_map(|call| ask(scene, &moment, &round, call)).collect();
+        let mut plans: Vec<Plan> = round.calls.iter().filter_map(|call| self.ask(scene, &moment, &round, call)).collect();
         let asked: BTreeSet<JobId> = plans.iter().flat_map(|plan| plan.jobs.iter().copied()).collect();
         for (id, job) in due.iter().filter(|(id, _)| !asked.contains(id)) {
             let outlook = moment.wish_of(*id).and_then(|wish| round.outlooks[wish]);
@@ -82,34 +90,34 @@ impl Horizon {
         }
         plans
     }
-}
 
-/// The offer of a call: as much of it as rows allow.
-fn ask(scene: &dyn Scene, moment: &Moment, round: &Round, call: &Call) -> Option<Plan> {
-    let person = &moment.people[call.hand];
-    let (mut presence, now) = (person.presence.clone(), scene.now());
-    let mut wishes = call.wishes.clone();
-    wishes.retain(|wish| {
-        let Some((_, job)) = &moment.jobs[*wish] else { return false };
-        let fits = why_not(job, person.id, &person.account, &presence, &moment.rules, now).is_none();
-        if fits {
-            presence.carries.push(carried(job));
-        }
-        fits
-    });
-    let jobs: Vec<JobId> = wishes.iter().filter_map(|wish| moment.jobs[*wish].as_ref().map(|(id, _)| *id)).collect();
-    let known = moment.jobs[*wishes.first()?].as_ref()?;
-    let job = &known.1;
-    let candidates = weighing::candidates(scene, moment, round, call, known);
-    let times = scene.times(job.request.city);
-    let doors = wishes.iter().filter_map(|wish| moment.jobs[*wish].as_ref()).map(|(_, job)| job.request.dropoff.point());
-    let stops: Vec<Point> = [person.position, job.request.pickup.point()].into_iter().chain(doors).collect();
-    // Of a single job the candidates were asked about all that.
-    times.ask_ahead(&stops[..stops.len() - 1], &stops[1..], MEASURED_BY);
-    let distance_m = stops.windows(2).map(|pair| times.metres(pair[0], pair[1])).sum();
-    // The second half of the last handing over is not the customer's.
-    let eta = Timestamp::from_millis(1_000 * (call.end_s - moment.town.service.dropoff_s / 2)).max(now);
-    Some(Plan { jobs, found: Found::Offer { courier: person.id, distance_m, eta }, radius_m: moment.rules.reach_m, candidates })
+    /// The offer of a call: as much of it as rows allow.
+    fn ask(self, scene: &dyn Scene, moment: &Moment, round: &Round, call: &Call) -> Option<Plan> {
+        let person = &moment.people[call.hand];
+        let (mut presence, now) = (person.presence.clone(), scene.now());
+        let mut wishes = call.wishes.clone();
+        wishes.retain(|wish| {
+            let Some((_, job)) = &moment.jobs[*wish] else { return false };
+            let fits = why_not(job, person.id, &person.account, &presence, &moment.rules, now).is_none();
+            if fits {
+                presence.carries.push(carried(job));
+            }
+            fits
+        });
+        let jobs: Vec<JobId> = wishes.iter().filter_map(|wish| moment.jobs[*wish].as_ref().map(|(id, _)| *id)).collect();
+        let known = moment.jobs[*wishes.first()?].as_ref()?;
+        let job = &known.1;
+        let candidates = weighing::candidates(scene, moment, &self.weights(), round, call, known);
+        let times = scene.times(job.request.city);
+        let doors = wishes.iter().filter_map(|wish| moment.jobs[*wish].as_ref()).map(|(_, job)| job.request.dropoff.point());
+        let stops: Vec<Point> = [person.position, job.request.pickup.point()].into_iter().chain(doors).collect();
+        // Of a single job the candidates were asked about all that.
+        times.ask_ahead(&stops[..stops.len() - 1], &stops[1..], MEASURED_BY);
+        let distance_m = stops.windows(2).map(|pair| times.metres(pair[0], pair[1])).sum();
+        // The second half of the last handing over is not the customer's.
+        let eta = Timestamp::from_millis(1_000 * (call.end_s - moment.town.service.dropoff_s / 2)).max(now);
+        Some(Plan { jobs, found: Found::Offer { courier: person.id, distance_m, eta }, radius_m: moment.rules.reach_m, candidates })
+    }
 }
 
 /// A job that nobody is asked for now.

@@ -13,6 +13,7 @@ use crate::city::dispatch::horizon::town::{Hand, Reach, Rest, Spot, Town, Ways, 
 use crate::city::dispatch::model::{Job, JobId, WhyNot};
 use crate::city::dispatch::policy::ahead::ask_routes;
 use crate::city::dispatch::policy::eligible::{barred, off_duty};
+use crate::city::dispatch::policy::fair_pay::MEAN_PERMILLE;
 use crate::city::dispatch::policy::{Person, Rules, Scene};
 
 /// People looked at in a moment: the fewer counters, the more around each, but not fewer than these, and more while hardly anybody of them is free.
@@ -32,6 +33,8 @@ pub struct Moment {
     pub rules: Rules,
     /// By hand.
     pub people: Vec<Person>,
+    /// By hand: what they have earned by the hour today beside the others, where that is known.
+    pub standings: Vec<Option<u32>>,
     /// Who was near, and cannot be thought of now.
     pub away: Vec<(Person, WhyNot)>,
     /// By wish; `None`: it is in somebody's hands already.
@@ -75,6 +78,7 @@ impl Moment {
         let mut wishes: Vec<Wish> = jobs.iter().map(|(_, job)| wish(job, &mut counters)).collect();
         let mut doors: Vec<Point> = jobs.iter().map(|(_, job)| job.request.dropoff.point()).collect();
         let Gathered { people, away, near } = gather(scene, city, &counters.points, &rules);
+        let standings = scene.standings(&people);
         let mut vehicles: Vec<Vehicle> = Vec::new();
         let busy: Vec<&Person> = people.iter().filter(|person| !person.tasks.is_empty()).collect();
         ask_routes(scene.times(city), &[], &busy);
@@ -88,7 +92,8 @@ impl Moment {
             });
             let until = person.presence.until.map_or(i64::MAX / 4, seconds);
             let room = person.account.capacity;
-            let mut hand = Hand { free_s: now_s, off_s: until, room, class, sent_to: None, owed: scene.owed(person) };
+            let pay_permille = standings.get(number).copied().flatten().unwrap_or(MEAN_PERMILLE);
+            let mut hand = Hand { free_s: now_s, off_s: until, room, class, sent_to: None, owed: scene.owed(person), pay_permille };
             let mut at = person.position;
             if let Some((merchant, point)) = sent_to(person) {
                 let counter = counters.at(merchant, point);
@@ -137,7 +142,7 @@ impl Moment {
         let wish_of = jobs.iter().enumerate().map(|(wish, (id, _))| (*id, wish)).collect();
         let mut jobs: Vec<Option<(JobId, Job)>> = jobs.into_iter().map(Some).collect();
         jobs.resize(town.wishes.len(), None);
-        Self { town, rules, people, away, jobs, near, wish_of }
+        Self { town, rules, people, standings, away, jobs, near, wish_of }
     }
 
     /// The wish of a job.
