@@ -87,8 +87,21 @@ fn ledger_rows() {
 #[test]
 fn dispatch_rows() {
     use medina::city::cities::CityId;
+    use medina::city::couriers::CourierId;
+    use medina::city::dispatch::by_hand::Handed;
     use medina::city::dispatch::demand::Demand;
+    use medina::engine::UserId;
     assert_eq!(hex(&Demand { weight: 300, at: at(1) }.to_bytes()), "01ac0202");
+    let handed = Handed {
+        at: at(1),
+        from: Some(CourierId::from_u128(1)),
+        to: None,
+        by: Some(UserId::from_u128(2)),
+        reason: "r".to_owned(),
+        picked_up: true,
+    };
+    let expected = "01 02 01 00000000000000000000000000000001 00 01 00000000000000000000000000000002 01 72 01";
+    assert_eq!(hex(&handed.to_bytes()), expected.replace(' ', ""));
     let key = (CityId::from_u128(1), 0x0001_0203_u32, 5_u32);
     assert_eq!(hex(&key.to_key()), "000000000000000000000000000000010001020300000005");
 }

@@ -10,6 +10,7 @@ use crate::city::catalog::model::{ITEMS, MERCHANTS};
 use crate::city::cities::model::{CITIES, SETTINGS};
 use crate::city::couriers::hours::WORKED;
 use crate::city::couriers::model::{COURIERS, PRESENCES, SILENCES};
+use crate::city::dispatch::by_hand::BY_HAND;
 use crate::city::dispatch::demand::DEMAND;
 use crate::city::dispatch::explain::sight::SIGHTS;
 use crate::city::dispatch::model::{DECISIONS, JOBS, OFFERS};
@@ -79,6 +80,7 @@ pub static TABLES: &[&dyn AnyTable] = &[
     &DECISIONS,
     &SIGHTS,
     &DEMAND,
+    &BY_HAND,
     &TRACKS,
     &EXPECTED,
     &ERRORS,

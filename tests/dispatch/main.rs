@@ -1,6 +1,7 @@
 //! Dispatch as couriers and operators meet it: offers, answers, silence, the map, and a night of chance.
 #![allow(clippy::unwrap_used)] // tests
 
+mod by_hand;
 mod corners;
 mod explained;
 mod night;

@@ -14,6 +14,7 @@
 //!        │     │ give up
 //!        │     ▼
 //!        └── Unassignable           Waiting | Offered | Assigned | Unassignable ── withdraw ──► Withdrawn
+//!                                   Waiting | Assigned | Unassignable ── assign (an operator's hand) ──► Assigned
 //!   request again
 //!
 //!   Waiting is due (a dispatcher looks now) or paused (a durable timer makes it due): too early, or nobody was there.
@@ -31,8 +32,9 @@
 //!
 //! Reading order: [`model`], [`machine`] (both graphs), [`travel`], [`route`], [`score`], [`policy`] (who is asked, pure), [`scene`] (what a policy sees),
 //! [`horizon`] (planning ahead, pure), [`demand`] (where orders come from), [`jobs`], [`offers`] and [`silence`] (commands), [`dispatcher`], [`watch`],
-//! [`explain`] (why), [`views`], [`http`].
+//! [`by_hand`] (operators), [`explain`] (why), [`views`], [`http`].
 
+pub mod by_hand;
 pub mod demand;
 pub mod desk;
 pub mod dispatcher;
