@@ -316,10 +316,14 @@ fn presence(night: &mut Night) {
         _ => Availability::Offline,
     };
     let until = night.dice.percent(20).then(|| night.now.plus_s(60 + night.dice.below(1_800) as i64));
-    let report = Work { availability, until, position: Some(point(place).into()) };
+    // Some say that they are where nobody could have come to so soon.
+    let is_made_up = night.tracking.position(id).is_some_and(|live| night.now.ms_since(live.at) < 60_000) && night.dice.percent(25);
+    let place = if is_made_up { (30_000.0, place.1) } else { place };
+    let position = Some(point(place).into()).filter(|place| night.tracking.believes(id, Vehicle::Bike, *place, night.now));
+    let report = Work { availability, until, position };
     let said = night.ask(&Caller::user(user), |tx| says(tx, report).map_err(|refusal| Sorry::No(refusal.to_string())));
     if let Ok((_, _, presence)) = said {
-        night.tracking.follow(id, &presence, report.position, night.now);
+        night.tracking.follow(id, Vehicle::Bike, &presence, Some(point(place).into()), night.now);
         if presence.availability != Availability::Offline {
             heard(night, n);
         }
