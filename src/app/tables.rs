@@ -17,6 +17,7 @@ use crate::city::dispatch::model::{DECISIONS, JOBS, OFFERS};
 use crate::city::eta::model::{ERRORS, EXPECTED};
 use crate::city::history::THINNED;
 use crate::city::media::model::MEDIA;
+use crate::city::shifts::model::SHIFTS;
 use crate::city::tracking::track::TRACKS;
 use crate::city::travel::trips::{LAST_STOPS, PACES};
 use crate::city::zones::model::{CHANGES, INSIDE, SHAPES, ZONES};
@@ -75,6 +76,7 @@ pub static TABLES: &[&dyn AnyTable] = &[
     &PRESENCES,
     &SILENCES,
     &WORKED,
+    &SHIFTS,
     &JOBS,
     &OFFERS,
     &DECISIONS,

@@ -6,6 +6,7 @@ mod corners;
 mod explained;
 mod night;
 mod planned;
+mod shifts;
 mod silence;
 mod thousand;
 mod town;

@@ -9,6 +9,7 @@ use super::{hours, views};
 use crate::city::cities::{self, CityId};
 use crate::city::dispatch;
 use crate::city::place::Place;
+use crate::city::shifts;
 use crate::city::tracking::doubt;
 use crate::engine::{Caller, Denied, Event, Fault, FiredTimer, Question, Resource, Timer, Tx, UserId};
 use crate::people::users::{self, Role};
@@ -174,6 +175,8 @@ pub fn report(tx: &mut Tx, report: Report) -> Result<(CourierId, Courier, Presen
         dispatch::offers::void_of(tx, id, "the courier stopped work");
     }
     let Report { availability, until, position } = report;
+    // In a shift of theirs they work until its end, unless they say otherwise.
+    let until = until.or(shifts::commands::present(tx, id, availability));
     let before = views::presence(tx, id);
     apply(tx, id, &Command::Report { availability, until, position })?;
     hours::count(tx, id, &before);
@@ -242,6 +245,15 @@ fn rest(tx: &mut Tx, id: CourierId, courier: &Courier, next: Availability, worke
 fn gone(tx: &mut Tx, id: CourierId) {
     dispatch::silence::end(tx, id);
     tx.settle_attention(doubt::ATTENTION, &id.to_string());
+}
+
+/// A courier who is online and has not said until when works until then.
+pub fn works_until(tx: &mut Tx, id: CourierId, until: Timestamp) {
+    let presence = views::presence(tx, id);
+    if presence.until.is_none() {
+        PRESENCES.put(tx, &id, &Presence { until: Some(until), ..presence });
+        tx.schedule(until, Timer::new(TIMER_SHIFT_END, id.as_u128()));
+    }
 }
 
 /// Ends a shift at its `until`. Wire it to [`on_shift_end`].

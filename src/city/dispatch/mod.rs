@@ -65,7 +65,7 @@ pub use model::{Job, JobId, JobState, Offer, OfferId, OfferState, Refusal, Reque
 pub use offers::{on_deadline, on_unseen};
 pub use watch::{Watch, WatchConfig};
 
-use crate::city::couriers;
+use crate::city::{couriers, shifts};
 use crate::engine::Wiring;
 
 /// Registers the module's own timers, and who in the city follows a job under way.
@@ -75,5 +75,6 @@ pub fn wire(wiring: &mut Wiring) {
     wiring.timer(offers::TIMER_DEADLINE, offers::on_deadline);
     wiring.timer(offers::TIMER_UNSEEN, offers::on_unseen);
     wiring.timer(silence::TIMER_GRACE, silence::on_grace_over);
+    wiring.timer(shifts::TIMER, shifts::on_due);
     wiring.timer(couriers::commands::TIMER_SHIFT_END, couriers::commands::on_shift_end);
 }
