@@ -85,6 +85,25 @@ fn ledger_rows() {
 }
 
 #[test]
+fn people_and_shift_rows() {
+    use medina::city::shifts::{Shift, ShiftState};
+    use medina::people::erasure::Erasure;
+    let id = |n: u128| format!("{n:032x}");
+    let erasure = Erasure { asked_at: at(1), by: None, due_at: at(2), timer: None, erased_at: Some(at(3)) };
+    assert_eq!(hex(&erasure.to_bytes()), "01020004000106");
+    let shift = Shift {
+        courier: storage::Id::from_u128(1),
+        city: storage::Id::from_u128(2),
+        starts_at: at(1),
+        ends_at: at(2),
+        state: ShiftState::Missed,
+        begun_at: None,
+        by: None,
+    };
+    assert_eq!(hex(&shift.to_bytes()), format!("01{}{}0204030000", id(1), id(2)));
+}
+
+#[test]
 fn dispatch_rows() {
     use medina::city::cities::CityId;
     use medina::city::couriers::CourierId;

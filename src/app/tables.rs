@@ -32,6 +32,7 @@ use crate::money::payments::model::{INTENTS, REFUNDS};
 use crate::money::payments::notices::SEEN;
 use crate::money::payments::provider::OFFERED;
 use crate::money::settlement::SETTLEMENTS;
+use crate::people::erasure::ERASURES;
 use crate::people::identity::limits::SPENT;
 use crate::people::identity::model::{CODES, FAMILIES, PASSWORDS};
 use crate::people::keyring::ALLOTMENT;
@@ -62,6 +63,7 @@ pub static TABLES: &[&dyn AnyTable] = &[
     &CODES,
     &SPENT,
     &FAMILIES,
+    &ERASURES,
     &INTENTS,
     &REFUNDS,
     &SEEN,

@@ -142,6 +142,22 @@ pub fn edit(tx: &mut Tx, id: CourierId, if_match: Option<u64>, change: impl FnOn
     Ok(courier)
 }
 
+/// A person was erased: nobody works on this account any more, and its plate is theirs.
+///
+/// # Errors
+/// Never; the signature is the engine's.
+pub fn on_user(tx: &mut Tx, happened: &users::Happened) -> Result<(), Fault> {
+    let found = views::of_user(tx, happened.user).filter(|_| happened.what == users::What::Erased);
+    let Some((id, before)) = found else { return Ok(()) };
+    let courier = Courier { status: Status::Suspended, plate: None, version: before.version + 1, ..before };
+    COURIERS.put(tx, &id, &courier);
+    dispatch::offers::void_of(tx, id, "the account has ended");
+    stop_work(tx, id);
+    let availability = views::presence(tx, id).availability;
+    changed(tx, id, &courier, availability);
+    Ok(())
+}
+
 /// No new jobs; what is in their hands they bring.
 fn stop_work(tx: &mut Tx, id: CourierId) {
     let mut presence = views::presence(tx, id);
