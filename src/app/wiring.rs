@@ -25,7 +25,7 @@ pub fn wire() -> Wiring {
     dispatch::wire(&mut wiring);
     trade::wire(&mut wiring);
     // Whoever waits for something, or carries it, is erased when that is over; their account as a courier ends with them.
-    wiring.timer(erasure::TIMER, |tx, timer| erasure::on_due(tx, timer, |tx, user| busy(tx, user)));
+    wiring.timer(erasure::TIMER, |tx, timer| erasure::on_due(tx, timer, busy));
     wiring.on(couriers::commands::on_user);
     // An order follows its payment and whoever carries it.
     wiring.on(orders::on_payment);
