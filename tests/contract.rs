@@ -403,7 +403,10 @@ const CALLS: &str = "
     get /ledger/checkpoint | get /ledger/key | get /ledger/tile/{}
     post /v1/couriers | get /v1/couriers | patch /v1/couriers/{} | put /v1/couriers/me/presence | post /v1/couriers/me/pings
     get /v1/couriers/me/offers | post /v1/offers/{}/accept | post /v1/offers/{}/decline | get /v1/couriers/me/route
-    get /v1/dispatch/nearby | get /v1/dispatch/orders/{}/candidates | get /v1/live | get /v1/events
+    get /v1/dispatch/nearby | get /v1/dispatch/orders/{}/candidates | post /v1/dispatch/orders/{}/assign
+    post /v1/me/erasure | delete /v1/me/erasure | post /v1/users/{}/erasure | delete /v1/users/{}/erasure
+    get /v1/couriers/me/shifts | post /v1/couriers/me/shifts | post /v1/couriers/{}/shifts | get /v1/shifts | post /v1/shifts/{}/cancel
+    get /v1/live | get /v1/events
     get /healthz | get /readyz | get /metrics | get /openapi.json | get /docs
     get /v1/ops/overview | get /v1/ops/attention | get /v1/ops/outbox | post /v1/ops/outbox/{}/retry | post /v1/ops/outbox/{}/discard
     post /v1/ops/outbox/release | post /v1/sandbox/clock/advance";

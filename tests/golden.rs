@@ -85,10 +85,42 @@ fn ledger_rows() {
 }
 
 #[test]
+fn people_and_shift_rows() {
+    use medina::city::shifts::{Shift, ShiftState};
+    use medina::people::erasure::Erasure;
+    let id = |n: u128| format!("{n:032x}");
+    let erasure = Erasure { asked_at: at(1), by: None, due_at: at(2), timer: None, erased_at: Some(at(3)) };
+    assert_eq!(hex(&erasure.to_bytes()), "01020004000106");
+    let shift = Shift {
+        courier: storage::Id::from_u128(1),
+        city: storage::Id::from_u128(2),
+        starts_at: at(1),
+        ends_at: at(2),
+        state: ShiftState::Missed,
+        begun_at: None,
+        by: None,
+    };
+    assert_eq!(hex(&shift.to_bytes()), format!("01{}{}0204030000", id(1), id(2)));
+}
+
+#[test]
 fn dispatch_rows() {
     use medina::city::cities::CityId;
+    use medina::city::couriers::CourierId;
+    use medina::city::dispatch::by_hand::Handed;
     use medina::city::dispatch::demand::Demand;
+    use medina::engine::UserId;
     assert_eq!(hex(&Demand { weight: 300, at: at(1) }.to_bytes()), "01ac0202");
+    let handed = Handed {
+        at: at(1),
+        from: Some(CourierId::from_u128(1)),
+        to: None,
+        by: Some(UserId::from_u128(2)),
+        reason: "r".to_owned(),
+        picked_up: true,
+    };
+    let expected = "01 02 01 00000000000000000000000000000001 00 01 00000000000000000000000000000002 01 72 01";
+    assert_eq!(hex(&handed.to_bytes()), expected.replace(' ', ""));
     let key = (CityId::from_u128(1), 0x0001_0203_u32, 5_u32);
     assert_eq!(hex(&key.to_key()), "000000000000000000000000000000010001020300000005");
 }

@@ -5,6 +5,7 @@
 
 pub mod control;
 pub mod folder;
+mod forgotten;
 pub mod inspection;
 pub mod overview;
 mod replicated;
@@ -228,6 +229,9 @@ pub async fn start(options: AppOptions) -> Result<App, StartError> {
     }
     if leads {
         upgrade::upgrade(&engine, upgrade::MIGRATIONS, first_a_snapshot(&engine, &data)).await.map_err(StartError::Upgrade)?;
+    }
+    if leads {
+        forgotten::forget_again(&engine, &people).await.map_err(StartError::Keys)?;
     }
     let publisher = publish_ledger(&engine, &data, options.ledger_origin.as_deref(), leads).await?;
     let mut providers = Vec::new();

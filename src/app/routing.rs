@@ -67,6 +67,7 @@ pub(super) fn routes(engine: &Engine, parts: Parts) -> (Router, OpenApi) {
         .merge(people::http::routes(people.clone()))
         .merge(city::cities::http::routes())
         .merge(city::zones::routes())
+        .merge(city::shifts::routes())
         .merge(city::catalog::routes())
         .merge(city::search::routes(search))
         .merge(city::media::routes(shelf))

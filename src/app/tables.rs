@@ -10,12 +10,14 @@ use crate::city::catalog::model::{ITEMS, MERCHANTS};
 use crate::city::cities::model::{CITIES, SETTINGS};
 use crate::city::couriers::hours::WORKED;
 use crate::city::couriers::model::{COURIERS, PRESENCES, SILENCES};
+use crate::city::dispatch::by_hand::BY_HAND;
 use crate::city::dispatch::demand::DEMAND;
 use crate::city::dispatch::explain::sight::SIGHTS;
 use crate::city::dispatch::model::{DECISIONS, JOBS, OFFERS};
 use crate::city::eta::model::{ERRORS, EXPECTED};
 use crate::city::history::THINNED;
 use crate::city::media::model::MEDIA;
+use crate::city::shifts::model::SHIFTS;
 use crate::city::tracking::track::TRACKS;
 use crate::city::travel::trips::{LAST_STOPS, PACES};
 use crate::city::zones::model::{CHANGES, INSIDE, SHAPES, ZONES};
@@ -30,6 +32,7 @@ use crate::money::payments::model::{INTENTS, REFUNDS};
 use crate::money::payments::notices::SEEN;
 use crate::money::payments::provider::OFFERED;
 use crate::money::settlement::SETTLEMENTS;
+use crate::people::erasure::ERASURES;
 use crate::people::identity::limits::SPENT;
 use crate::people::identity::model::{CODES, FAMILIES, PASSWORDS};
 use crate::people::keyring::ALLOTMENT;
@@ -60,6 +63,7 @@ pub static TABLES: &[&dyn AnyTable] = &[
     &CODES,
     &SPENT,
     &FAMILIES,
+    &ERASURES,
     &INTENTS,
     &REFUNDS,
     &SEEN,
@@ -74,11 +78,13 @@ pub static TABLES: &[&dyn AnyTable] = &[
     &PRESENCES,
     &SILENCES,
     &WORKED,
+    &SHIFTS,
     &JOBS,
     &OFFERS,
     &DECISIONS,
     &SIGHTS,
     &DEMAND,
+    &BY_HAND,
     &TRACKS,
     &EXPECTED,
     &ERRORS,

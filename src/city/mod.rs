@@ -18,6 +18,7 @@ pub mod media;
 pub mod patch;
 pub mod place;
 pub mod search;
+pub mod shifts;
 pub mod tracking;
 pub mod travel;
 pub mod zones;

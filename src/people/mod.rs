@@ -5,11 +5,13 @@
 //! | [`keyring`] | a key per person; personal fields are [`keyring::Sealed`] with it, erasing the key erases the person |
 //! | [`users`] | the person's row: contacts (sealed), roles, memberships |
 //! | [`identity`] | one-time codes, passwords, sessions and their refresh tokens, access tokens, the published keys |
+//! | [`erasure`] | somebody wants to be forgotten, and is |
 //! | [`policy`] | may they? Cedar policies for every action of the product |
 //!
 //! Secrets live in `DATA/keys/`, outside the log: `people.keys`, `lookup.key`, `token-….p8`.
 
 pub mod admin;
+pub mod erasure;
 pub mod http;
 pub mod identity;
 pub mod keyring;

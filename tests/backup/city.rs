@@ -77,7 +77,7 @@ async fn outbox(town: &Town) -> Value {
     town.wire.get(&town.admin.token, "/v1/ops/overview").await.is(200).body["outbox"].clone()
 }
 
-async fn advance(town: &Town, seconds: u64) {
+pub async fn advance(town: &Town, seconds: u64) {
     let ask = town.wire.ask("POST /v1/sandbox/clock/advance").bearer_auth(&town.admin.token);
     send(ask.json(&json!({ "seconds": seconds }))).await.is(200);
 }

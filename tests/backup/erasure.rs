@@ -5,10 +5,11 @@ use std::path::Path;
 use medina::ops::backup::config::S3;
 use medina::ops::backup::restore::restore;
 use medina::ops::backup::{BackupConfig, Destination};
-use medina::people::users::USERS;
+use medina::people::users::{self, USERS};
+use serde_json::json;
 use storage::archive::Goal;
 
-use super::city::{archived, found, mark, start};
+use super::city::{advance, archived, found, mark, start};
 use super::{blocking, folder, restored, to};
 
 fn copy(from: &Path, to: &Path) {
@@ -55,4 +56,70 @@ async fn the_erased_stay_erased_in_a_restored_copy() {
         assert!(erased.contains(&gone) && !erased.contains(&kept), "{}: {erased:?}", copy.display());
         app.stop().await;
     }
+}
+
+const TWO_WEEKS_S: u64 = 14 * 86_400;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_to_be_forgotten_is_and_money_and_orders_stay() {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let (data, away, copied) = (temporary.path().join("data"), temporary.path().join("away"), temporary.path().join("copy"));
+    let app = start(&data, to(&folder(&away))).await;
+    let town = found(&app).await;
+    let (phone, ama) = ("+233200000001", town.customer("+233200000001").await);
+    town.wire.write(&ama.token, "PATCH /v1/me", &json!({ "name": "Ama Mensah" })).await.is(200);
+    let order = town.order(&ama).await.text("id");
+    let accept = format!("POST /v1/orders/{order}/accept");
+    town.wire.write(&town.staff.token, &accept, &json!({ "prep_minutes": 10 })).await.is(200);
+    let before = mark(&app).0.seq;
+    archived(&town, &app, before).await;
+    // Asked for, thought over, asked for again; nobody else's but an administrator's to say.
+    let none = json!({});
+    let asked = town.wire.write(&ama.token, "POST /v1/me/erasure", &none).await.is(200);
+    assert_eq!(town.wire.get(&ama.token, "/v1/me").await.text("erases_at"), asked.text("erases_at"));
+    assert_eq!(town.wire.write(&ama.token, "POST /v1/me/erasure", &none).await.is(409).code(), "erasure_asked");
+    town.wire.write(&ama.token, "DELETE /v1/me/erasure", &none).await.is(204);
+    assert_eq!(town.wire.write(&ama.token, "DELETE /v1/me/erasure", &none).await.is(409).code(), "erasure_not_asked");
+    let by_others = format!("POST /v1/users/{}/erasure", ama.id);
+    town.wire.write(&town.staff.token, &by_others, &none).await.is(403);
+    let admins = format!("POST /v1/users/{}/erasure", town.admin.id);
+    assert_eq!(town.wire.write(&town.admin.token, &admins, &none).await.is(409).code(), "last_admin");
+    town.wire.write(&town.admin.token, &by_others, &none).await.is(200);
+    let id = ama.id.parse().expect("an id");
+    let contact = || users::contact(&*app.engine().view(), id);
+    // Dinner first.
+    advance(&town, TWO_WEEKS_S).await;
+    let listed = town.wire.get(&town.admin.token, "/v1/ops/attention").await.is(200).text;
+    assert!(listed.contains("erasure_postponed") && listed.contains("1 orders under way"), "{listed}");
+    assert_eq!(contact().name.as_deref(), Some("Ama Mensah"));
+    let cancel = format!("POST /v1/orders/{order}/cancel");
+    town.wire.write(&town.admin.token, &cancel, &json!({ "reason": "nobody cooks it" })).await.is(200);
+    advance(&town, 86_400).await;
+    assert_eq!(contact(), users::Contact::default());
+    assert!(USERS.get(&*app.engine().view(), &id).expect("the row stays").is_forgotten());
+    assert_eq!(town.wire.get(&ama.token, "/v1/me").await.status, 401, "the sign-in went with them");
+    let kept = town.wire.get(&town.admin.token, &format!("/v1/orders/{order}")).await.is(200);
+    assert_eq!(kept.text("customer_id"), ama.id);
+    assert!(!kept.text.contains("Blue gate") && !kept.text.contains("Ama") && !kept.text.contains(phone), "{}", kept.text);
+    let books = town.wire.get(&town.admin.token, "/v1/ledger/trial-balance").await.is(200);
+    assert!(books.body["currencies"].as_array().expect("a list").iter().all(|row| row["difference"] == 0), "{}", books.text);
+    let listed = town.wire.get(&town.admin.token, "/v1/ops/attention").await.is(200).text;
+    assert!(!listed.contains("erasure_postponed"), "{listed}");
+    // The same phone is somebody new.
+    assert_ne!(town.customer(phone).await.id, ama.id);
+    let slot = USERS.get(&*app.engine().view(), &id).expect("the row stays").slot;
+    let name = format!("erased/{:032x}/{slot}", app.keyring().id());
+    while !away.join(&name).exists() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    app.stop().await;
+    // A copy of before: the row found them, and finds them no more.
+    let goal = Goal { seq: Some(before), ..Goal::default() };
+    restored(&folder(&away), S3::default(), None, goal, &copied, &data).await.expect("it restores");
+    let app = start(&copied, BackupConfig::default()).await;
+    let view = app.engine().view();
+    assert!(USERS.get(&*view, &id).expect("the row is there").is_forgotten(), "emptied again");
+    assert_eq!(users::contact(&*view, id), users::Contact::default());
+    drop(view);
+    app.stop().await;
 }

@@ -1,10 +1,12 @@
 //! Dispatch as couriers and operators meet it: offers, answers, silence, the map, and a night of chance.
 #![allow(clippy::unwrap_used)] // tests
 
+mod by_hand;
 mod corners;
 mod explained;
 mod night;
 mod planned;
+mod shifts;
 mod silence;
 mod thousand;
 mod town;

@@ -245,6 +245,37 @@ async fn a_jump_is_kept_apart_until_others_confirm_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_is_said_is_doubted_as_one_that_is_pinged() {
+    let (_dir, town, watch) = start().await;
+    let rider = town.online(300.0).await;
+    let position = |town: &Town| town.tracking.position(rider.id).unwrap().point.distance_m(crate::town::place(0.0).point()).round();
+    let row = |town: &Town| couriers::presence(&*town.engine.view(), rider.id).position.unwrap();
+    let says = async |status: &str, metres: f64| {
+        let (code, shown) = town.report(&rider, status, Some(metres)).await;
+        assert_eq!((code, &shown["status"]), (200, &json!(status)), "the word counts, the place does not: {shown}");
+    };
+    town.pass(10).await;
+    says("online", 9_000.0).await;
+    assert_eq!(position(&town), 300.0);
+    assert!(row(&town).point().distance_m(crate::town::place(300.0).point()) < 1.0, "nor after a restart");
+    // Going home for a moment is no way around it.
+    assert_eq!(town.report(&rider, "offline", None).await.0, 200);
+    town.pass(10).await;
+    says("online", 9_000.0).await;
+    assert_eq!(position(&town), 300.0);
+    // Here and there: operators hear of it.
+    says("break", -9_000.0).await;
+    says("online", 9_000.0).await;
+    look(&town, &watch).await;
+    assert_eq!(listed(&town, doubt::ATTENTION).len(), 1);
+    // Whoever had the time is there.
+    town.pass(600).await;
+    says("online", 9_000.0).await;
+    assert_eq!((position(&town), town.tracking.doubt(rider.id).unwrap().claimed()), (9_000.0, None));
+    town.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_break_asked_for_on_the_way_begins_at_the_door() {
     let (_dir, town, _watch) = start().await;
     let rider = town.online(300.0).await;

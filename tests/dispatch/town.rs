@@ -12,7 +12,7 @@ use medina::city::couriers::{self, CourierId};
 use medina::city::dispatch::policy::{Immediate, Policy};
 use medina::city::dispatch::{Described, Desk, Dispatcher, Job, Refusal, Request, Services, jobs};
 use medina::city::tracking::{self, Tracking};
-use medina::city::{dispatch, place::Place};
+use medina::city::{dispatch, place::Place, shifts};
 use medina::edge::{Authenticate, Gate, Unauthenticated, layers};
 use medina::engine::{Caller, Engine, EngineOptions, Fault, Question, Resource, Tx, UserId, Wiring, WriteError};
 use medina::money::Money;
@@ -99,6 +99,7 @@ impl Town {
         let services = Services { tracking: tracking.clone(), desk, describe };
         let (routes, _) = couriers::routes(tracking.clone())
             .merge(tracking::routes(tracking.clone()))
+            .merge(shifts::routes())
             .merge(dispatch::routes(services))
             .split_for_parts();
         let gate = Gate { engine: engine.clone(), authenticate: Arc::new(ByName) };

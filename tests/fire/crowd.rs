@@ -2,8 +2,9 @@
 
 use medina::city::couriers::commands::{Report as Work, report as says};
 use medina::city::couriers::{self, Availability, Vehicle};
-use medina::city::dispatch::model::{OFFERS, OfferState};
-use medina::city::dispatch::{OfferId, offers};
+use medina::city::dispatch::by_hand::commands::{Wish, assign};
+use medina::city::dispatch::model::{OFFERS, OfferState, SubjectId};
+use medina::city::dispatch::{JobState, OfferId, offers};
 use medina::city::tracking::{Ping, Received};
 use medina::engine::{Caller, UserId};
 use medina::money::payments::Method;
@@ -74,7 +75,7 @@ pub fn act(night: &mut Night) {
         80..85 => presence(night),
         85..91 => phone_dies(night),
         91..97 => answer_late(night),
-        _ => (),
+        _ => operator(night),
     }
 }
 
@@ -172,6 +173,29 @@ fn cancel(night: &mut Night) {
     let Some(order) = an_order(night) else { return };
     let who = if night.dice.percent(60) { order.created.customer } else { night.town.support };
     let _ = perform(night, who, &Act::Cancel { order: order.id });
+}
+
+/// Somebody at the desk gives an order to whoever comes to mind, or has another one looked for.
+fn operator(night: &mut Night) {
+    let view = night.view();
+    let open = night.orders.iter().filter_map(|id| ORDERS.get(&*view, id)).filter(|order| !order.state.is_final());
+    // What is in somebody's bag is what only a person can hand on.
+    let (on_the_way, others): (Vec<Order>, Vec<Order>) = open.partition(|order| order.picked_up_at.is_some());
+    let Some(order) = night.dice.pick(if on_the_way.is_empty() { &others } else { &on_the_way }).cloned() else { return };
+    let (first, count) = (night.dice.below(night.riders.len()), night.riders.len());
+    let looks = night.dice.percent(20);
+    let in_the_bag = order.picked_up_at.is_some();
+    let (support, subject) = (Caller::user(night.town.support), SubjectId::from_u128(order.id.as_u128()));
+    // They call one after the other, until somebody can.
+    for n in 0..count {
+        let to = (!looks).then(|| night.riders[(first + n) % count].id);
+        let wish = Wish { to, instead_of: None, reason: "the desk".to_owned(), eta: None };
+        let Ok(job) = night.ask(&support, |tx| assign(tx, subject, &wish)) else { continue };
+        assert!(to.is_none_or(|to| job.state == JobState::Assigned { courier: to, picked_up: in_the_bag }), "{:?}", job.state);
+        night.seen.by_hand += 1;
+        night.seen.handed_over += u32::from(in_the_bag);
+        return;
+    }
 }
 
 /// A rider whose phone works.
@@ -292,10 +316,14 @@ fn presence(night: &mut Night) {
         _ => Availability::Offline,
     };
     let until = night.dice.percent(20).then(|| night.now.plus_s(60 + night.dice.below(1_800) as i64));
-    let report = Work { availability, until, position: Some(point(place).into()) };
+    // Some say that they are where nobody could have come to so soon.
+    let is_made_up = night.tracking.position(id).is_some_and(|live| night.now.ms_since(live.at) < 60_000) && night.dice.percent(25);
+    let place = if is_made_up { (30_000.0, place.1) } else { place };
+    let position = Some(point(place).into()).filter(|place| night.tracking.believes(id, Vehicle::Bike, *place, night.now));
+    let report = Work { availability, until, position };
     let said = night.ask(&Caller::user(user), |tx| says(tx, report).map_err(|refusal| Sorry::No(refusal.to_string())));
     if let Ok((_, _, presence)) = said {
-        night.tracking.follow(id, &presence, report.position, night.now);
+        night.tracking.follow(id, Vehicle::Bike, &presence, Some(point(place).into()), night.now);
         if presence.availability != Availability::Offline {
             heard(night, n);
         }

@@ -54,10 +54,12 @@ pub struct Seen {
     pub moves: u32,
     pub moves_refused: u32,
     pub crashes: u32,
+    pub by_hand: u32,
+    pub handed_over: u32,
 }
 
 impl Seen {
-    fn all(&mut self) -> [(&'static str, &mut u32); 17] {
+    fn all(&mut self) -> [(&'static str, &mut u32); 19] {
         [
             ("orders", &mut self.orders),
             ("delivered", &mut self.delivered),
@@ -76,6 +78,8 @@ impl Seen {
             ("moved pins", &mut self.moves),
             ("pins that stayed", &mut self.moves_refused),
             ("crashes", &mut self.crashes),
+            ("deliveries given by hand", &mut self.by_hand),
+            ("bags handed over", &mut self.handed_over),
         ]
     }
 

@@ -10,7 +10,7 @@ use storage::{Id, Row};
 
 use crate::sample::{
     DELIVERY, Life, PICKUP, T0, WRONG, accept, approach, assign, bring, cancel, captured, deliver, in_state, intent, move_pin, order_id,
-    pick_up, place, unassign,
+    pick_up, place, replace, unassign,
 };
 
 fn any_proof() -> impl Strategy<Value = Proof> {
@@ -45,6 +45,7 @@ fn any_command() -> impl Strategy<Value = Command> {
     let ride = prop_oneof![
         (1_u128..3).prop_map(assign),
         (1_u128..3).prop_map(unassign),
+        (1_u128..3).prop_map(|n| replace(n, 3 - n)),
         prop_oneof![Just(Stage::EnRouteToRestaurant), Just(Stage::AtRestaurant)].prop_map(approach),
         any_proof().prop_map(|proof| Command::PickUp { proof, reported_at: Some(T0) }),
         any::<bool>().prop_map(bring),
@@ -102,6 +103,7 @@ fn by_contract(state: Option<State>, event: &str) -> Option<State> {
         (Some(Preparing | ReadyForPickup | Assigned | EnRouteToRestaurant | AtRestaurant), "OrderCancelled") => Cancelled,
         (Some(state @ (Accepted | Preparing)), "OrderDelayed") => state,
         (Some(state), "DropoffMoved") if !matches!(state, AtCustomer | Delivered | Settled | Rejected | Cancelled) => state,
+        (Some(state @ (PickedUp | EnRouteToCustomer | AtCustomer)), "DriverReplaced") => state,
         (Some(state), "PaymentCaptureFailed" | "RefundInitiated" | "RefundSettled") => state,
         _ => return None,
     })

@@ -4,6 +4,7 @@
 mod arrivals;
 mod corners;
 mod evening;
+mod handed;
 mod late;
 mod laws;
 mod rows;

@@ -69,19 +69,28 @@ fn golden_bytes() {
                 distance_m: 7,
             })))),
         ),
+        (
+            "replaced",
+            golden(&recorded(Event::DriverReplaced {
+                from: Id::from_u128(1),
+                courier: Id::from_u128(2),
+                eta: T0,
+                reason: "a crash".to_owned(),
+            })),
+        ),
         ("order", golden(&order)),
         ("number", golden(&Given(300))),
         ("quote", golden(&quote)),
         ("cart", golden(&cart)),
     ];
-    let expected: [(&str, String); 13] = EXPECTED.map(|(name, bytes)| (name, bytes.to_owned()));
+    let expected: [(&str, String); 14] = EXPECTED.map(|(name, bytes)| (name, bytes.to_owned()));
     assert_eq!(rows, expected);
     assert_eq!(Order::from_bytes(&order.to_bytes()), Some(order));
     assert_eq!(Quote::from_bytes(&quote.to_bytes()), Some(quote));
     assert_eq!(Cart::from_bytes(&cart.to_bytes()), Some(cart));
 }
 
-const EXPECTED: [(&str, &str); 13] = [
+const EXPECTED: [(&str, &str); 14] = [
     ("created", "178 ecb2c69987f2f6b25e3c87ad9a741e13"),
     ("authorized", "0180c0e285e36800000200000000000000000000000000000001"),
     ("preparing", "0180c0e285e368000007"),
@@ -91,6 +100,7 @@ const EXPECTED: [(&str, &str); 13] = [
     ("seen", "0180c0e285e36800001b"),
     ("delayed", "0180c0e285e36800001d80c0e285e368"),
     ("moved", "0180c0e285e36800001e66666666666616409a9999999999c9bf00ac0207"),
+    ("replaced", "0180c0e285e368000020000000000000000000000000000000010000000000000000000000000000000280c0e285e3680761206372617368"),
     ("order", "289 d83da2896d58173835ded08f4dec79fa"),
     ("number", "01ac02"),
     ("quote", "159 0f3e5b6ae29a2d570c40604b5d6b3c7b"),

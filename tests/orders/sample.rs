@@ -86,6 +86,11 @@ pub fn unassign(n: u128) -> Command {
     Command::Unassign { courier: Id::from_u128(n), reason: "flat tyre".to_owned() }
 }
 
+/// The food goes from one courier's bag into another's.
+pub fn replace(from: u128, to: u128) -> Command {
+    Command::Replace { from: Id::from_u128(from), courier: Id::from_u128(to), eta: T0.plus_s(2_400), reason: "a crash".to_owned() }
+}
+
 pub fn move_pin(courier_is_near: bool) -> Command {
     let place = Place::from(index::geo::Point::new(5.61, -0.21).expect("on the earth"));
     Command::MoveDropoff { to: Box::new(Dropoff { place, address: None, travel_s: 300, distance_m: 1500 }), courier_is_near }

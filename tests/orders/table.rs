@@ -5,7 +5,7 @@ use storage::Id;
 
 use crate::sample::{
     DELIVERY, Life, PICKUP, T0, accept, approach, assign, bring, cancel, captured, deliver, in_state, intent, move_pin, pick_up, place,
-    unassign,
+    replace, unassign,
 };
 
 use State::{
@@ -68,6 +68,8 @@ fn rows() -> Vec<Row> {
             &[],
             &[PendingPayment, Confirmed, Accepted, Preparing, ReadyForPickup, Assigned, EnRouteToRestaurant, AtRestaurant],
         ),
+        row("replace the courier", replace(1, 2), &[], &[PickedUp, EnRouteToCustomer, AtCustomer]),
+        row("replace another courier", replace(2, 3), &[], &[]),
         row("place again", place(medina::money::payments::Method::Card, false), &[], &[]),
         row(
             "another intent",

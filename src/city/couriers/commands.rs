@@ -9,6 +9,7 @@ use super::{hours, views};
 use crate::city::cities::{self, CityId};
 use crate::city::dispatch;
 use crate::city::place::Place;
+use crate::city::shifts;
 use crate::city::tracking::doubt;
 use crate::engine::{Caller, Denied, Event, Fault, FiredTimer, Question, Resource, Timer, Tx, UserId};
 use crate::people::users::{self, Role};
@@ -141,6 +142,22 @@ pub fn edit(tx: &mut Tx, id: CourierId, if_match: Option<u64>, change: impl FnOn
     Ok(courier)
 }
 
+/// A person was erased: nobody works on this account any more, and its plate is theirs.
+///
+/// # Errors
+/// Never; the signature is the engine's.
+pub fn on_user(tx: &mut Tx, happened: &users::Happened) -> Result<(), Fault> {
+    let found = views::of_user(tx, happened.user).filter(|_| happened.what == users::What::Erased);
+    let Some((id, before)) = found else { return Ok(()) };
+    let courier = Courier { status: Status::Suspended, plate: None, version: before.version + 1, ..before };
+    COURIERS.put(tx, &id, &courier);
+    dispatch::offers::void_of(tx, id, "the account has ended");
+    stop_work(tx, id);
+    let availability = views::presence(tx, id).availability;
+    changed(tx, id, &courier, availability);
+    Ok(())
+}
+
 /// No new jobs; what is in their hands they bring.
 fn stop_work(tx: &mut Tx, id: CourierId) {
     let mut presence = views::presence(tx, id);
@@ -174,6 +191,8 @@ pub fn report(tx: &mut Tx, report: Report) -> Result<(CourierId, Courier, Presen
         dispatch::offers::void_of(tx, id, "the courier stopped work");
     }
     let Report { availability, until, position } = report;
+    // In a shift of theirs they work until its end, unless they say otherwise.
+    let until = until.or(shifts::commands::present(tx, id, availability));
     let before = views::presence(tx, id);
     apply(tx, id, &Command::Report { availability, until, position })?;
     hours::count(tx, id, &before);
@@ -242,6 +261,15 @@ fn rest(tx: &mut Tx, id: CourierId, courier: &Courier, next: Availability, worke
 fn gone(tx: &mut Tx, id: CourierId) {
     dispatch::silence::end(tx, id);
     tx.settle_attention(doubt::ATTENTION, &id.to_string());
+}
+
+/// A courier who is online and has not said until when works until then.
+pub fn works_until(tx: &mut Tx, id: CourierId, until: Timestamp) {
+    let presence = views::presence(tx, id);
+    if presence.until.is_none() {
+        PRESENCES.put(tx, &id, &Presence { until: Some(until), ..presence });
+        tx.schedule(until, Timer::new(TIMER_SHIFT_END, id.as_u128()));
+    }
 }
 
 /// Ends a shift at its `until`. Wire it to [`on_shift_end`].

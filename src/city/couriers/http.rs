@@ -270,10 +270,15 @@ async fn presence(State(tracking): State<Arc<Tracking>>, command: Command<Presen
     let monotonic_ms = command.engine.clock().monotonic_ms();
     command
         .run("couriers.presence", StatusCode::OK, move |tx, body| {
-            let report = parse_report(&body)?;
-            let (courier_id, _, presence) = commands::report(tx, report)?;
+            let said = parse_report(&body)?;
+            // What nobody could have reached is no more true when it is said than when it is pinged.
+            let position = said.position.filter(|place| match commands::of_caller(tx, tx.caller()) {
+                Ok((id, account)) => tracking.believes(id, account.vehicle, *place, tx.now()),
+                Err(_) => true,
+            });
+            let (courier_id, account, presence) = commands::report(tx, Report { position, ..said })?;
             // The map is a hint: should this command fail after all, the writer still decides by the rows.
-            tracking.follow(courier_id, &presence, report.position, tx.now());
+            tracking.follow(courier_id, account.vehicle, &presence, said.position, tx.now());
             if presence.availability != Availability::Offline {
                 tracking.heard(courier_id, monotonic_ms);
             }

@@ -7,7 +7,7 @@ use super::http::OfferView;
 use super::model::{Offer, OfferId, SubjectId};
 use crate::city::cities::CityId;
 use crate::city::couriers::CourierId;
-use crate::engine::Event;
+use crate::engine::{Event, UserId};
 
 /// Something happened to a job or an offer.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,12 +45,25 @@ pub enum What {
         subject: u128,
         courier: CourierId,
         eta: Timestamp,
+        /// The operator who gave it to them.
+        by: Option<UserId>,
     },
     /// The courier gave it back; another is looked for.
     Unassigned {
         subject: u128,
         courier: CourierId,
         reason: String,
+        /// The operator who took it from them.
+        by: Option<UserId>,
+    },
+    /// An operator gave what is in one courier's bag to another.
+    TakenOver {
+        subject: u128,
+        from: CourierId,
+        to: CourierId,
+        eta: Timestamp,
+        reason: String,
+        by: Option<UserId>,
     },
     /// Nobody was found for an hour; it is on the operators' list.
     Unassignable {
@@ -71,20 +84,23 @@ impl Event for Happened {
             What::OfferDeclined { .. } => "OfferDeclined",
             What::Assigned { .. } => "JobAssigned",
             What::Unassigned { .. } => "JobUnassigned",
+            What::TakenOver { .. } => "JobTakenOver",
             What::Unassignable { .. } => "JobUnassignable",
         }
     }
 
     fn topics(&self) -> Vec<String> {
-        let courier = match &self.what {
-            What::OfferMade { offer, .. } => Some(offer.courier),
-            What::OfferWithdrawn { courier, .. } | What::OfferExpired { courier, .. } | What::OfferDeclined { courier, .. } => {
-                Some(*courier)
-            }
-            What::Assigned { courier, .. } | What::Unassigned { courier, .. } => Some(*courier),
-            What::Unassignable { .. } => None,
+        let couriers = match &self.what {
+            What::OfferMade { offer, .. } => vec![offer.courier],
+            What::OfferWithdrawn { courier, .. }
+            | What::OfferExpired { courier, .. }
+            | What::OfferDeclined { courier, .. }
+            | What::Assigned { courier, .. }
+            | What::Unassigned { courier, .. } => vec![*courier],
+            What::TakenOver { from, to, .. } => vec![*from, *to],
+            What::Unassignable { .. } => vec![],
         };
-        courier.map(|courier| format!("courier:{courier}")).into_iter().chain([format!("city:{}", self.city)]).collect()
+        couriers.into_iter().map(|courier| format!("courier:{courier}")).chain([format!("city:{}", self.city)]).collect()
     }
 
     fn data(&self) -> Value {
@@ -95,10 +111,17 @@ impl Event for Happened {
             | What::OfferDeclined { id, courier, subjects } => {
                 json!({"offer_id": id.to_string(), "courier_id": courier.to_string(), "order_ids": orders(subjects)})
             }
-            What::Assigned { subject, courier, eta } => {
+            What::Assigned { subject, courier, eta, by: _ } => {
                 json!({"order_id": SubjectId::from_u128(*subject).to_string(), "courier_id": courier.to_string(), "eta": eta.to_string()})
             }
-            What::Unassigned { subject, courier, reason } => {
+            What::TakenOver { subject, from, to, eta, reason, by: _ } => json!({
+                "order_id": SubjectId::from_u128(*subject).to_string(),
+                "from": from.to_string(),
+                "courier_id": to.to_string(),
+                "eta": eta.to_string(),
+                "reason": reason,
+            }),
+            What::Unassigned { subject, courier, reason, by: _ } => {
                 json!({"order_id": SubjectId::from_u128(*subject).to_string(), "courier_id": courier.to_string(), "reason": reason})
             }
             What::Unassignable { subject } => json!({"order_id": SubjectId::from_u128(*subject).to_string()}),

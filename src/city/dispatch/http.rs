@@ -56,6 +56,9 @@ impl From<Refusal> for Problem {
             Refusal::Expired => (409, "offer_expired"),
             Refusal::Taken => (409, "offer_taken"),
             Refusal::NotWhile(_) => (409, "invalid_transition"),
+            Refusal::NoCourier => return Self::invalid("/courier_id", "unknown_courier", refusal.to_string()),
+            Refusal::TakenOver => (409, "taken_over"),
+            Refusal::HasIt => (409, "already_assigned"),
             Refusal::NotTheirs => (409, "not_carried"),
             Refusal::Unavailable(_) => (409, "courier_unavailable"),
         };
@@ -391,6 +394,7 @@ pub fn routes(services: Services) -> OpenApiRouter {
         .routes(routes!(way))
         .routes(routes!(nearby))
         .routes(routes!(candidates))
+        .merge(super::by_hand::http::routes())
         .with_state(services)
         .merge(super::explain::http::routes())
 }

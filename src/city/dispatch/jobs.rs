@@ -180,7 +180,8 @@ pub(super) fn take_from(tx: &mut Tx, subject: u128, courier: CourierId, why: Ref
     let job = step(tx, id, &Command::Release { courier, why })?;
     put_down(tx, courier, subject, false);
     let city = job.request.city;
-    tx.emit(Happened { city, what: What::Unassigned { subject, courier, reason: reason.to_owned() } });
+    let by = tx.caller().user_id().filter(|_| why == RefusedBecause::ByHand);
+    tx.emit(Happened { city, what: What::Unassigned { subject, courier, reason: reason.to_owned(), by } });
     tell_operators(tx, &job);
     somebody_free(tx, city);
     Ok(())
@@ -212,7 +213,7 @@ fn brought(tx: &mut Tx, subject: u128, courier: CourierId, job: &Job) {
     eta::commands::delivered(tx, subject, arrived_at.unwrap_or(tx.now()));
 }
 
-fn put_down(tx: &mut Tx, courier: CourierId, subject: u128, delivered: bool) {
+pub(super) fn put_down(tx: &mut Tx, courier: CourierId, subject: u128, delivered: bool) {
     tx.settle_attention(silence::ATTENTION, &SubjectId::from_u128(subject).to_string());
     move_hands(tx, courier, &machine::Command::PutDown { subject, delivered });
     tx.emit(RouteChanged { courier });

@@ -14,6 +14,7 @@
 //!        │     │ give up
 //!        │     ▼
 //!        └── Unassignable           Waiting | Offered | Assigned | Unassignable ── withdraw ──► Withdrawn
+//!                                   Waiting | Assigned | Unassignable ── assign (an operator's hand) ──► Assigned
 //!   request again
 //!
 //!   Waiting is due (a dispatcher looks now) or paused (a durable timer makes it due): too early, or nobody was there.
@@ -31,8 +32,9 @@
 //!
 //! Reading order: [`model`], [`machine`] (both graphs), [`travel`], [`route`], [`score`], [`policy`] (who is asked, pure), [`scene`] (what a policy sees),
 //! [`horizon`] (planning ahead, pure), [`demand`] (where orders come from), [`jobs`], [`offers`] and [`silence`] (commands), [`dispatcher`], [`watch`],
-//! [`explain`] (why), [`views`], [`http`].
+//! [`by_hand`] (operators), [`explain`] (why), [`views`], [`http`].
 
+pub mod by_hand;
 pub mod demand;
 pub mod desk;
 pub mod dispatcher;
@@ -64,7 +66,7 @@ pub use model::{Job, JobId, JobState, Offer, OfferId, OfferState, Refusal, Reque
 pub use offers::{on_deadline, on_unseen};
 pub use watch::{Watch, WatchConfig};
 
-use crate::city::couriers;
+use crate::city::{couriers, shifts};
 use crate::engine::Wiring;
 
 /// Registers the module's own timers, and who in the city follows a job under way.
@@ -74,5 +76,6 @@ pub fn wire(wiring: &mut Wiring) {
     wiring.timer(offers::TIMER_DEADLINE, offers::on_deadline);
     wiring.timer(offers::TIMER_UNSEEN, offers::on_unseen);
     wiring.timer(silence::TIMER_GRACE, silence::on_grace_over);
+    wiring.timer(shifts::TIMER, shifts::on_due);
     wiring.timer(couriers::commands::TIMER_SHIFT_END, couriers::commands::on_shift_end);
 }

@@ -85,6 +85,8 @@ pub enum RefusedBecause {
     Released,
     /// Their device fell silent with it.
     Silent,
+    /// An operator wants somebody else.
+    ByHand,
 }
 
 /// Why a waiting job is not looked at now. The order is stored: append only.
@@ -233,6 +235,8 @@ pub enum WhyNot {
     Cash,
     #[error("has not been heard of")]
     Silent,
+    #[error("lost this job to an operator's wish")]
+    ByHand,
 }
 
 /// What became of a candidate. The order is stored: append only.
@@ -300,6 +304,12 @@ pub enum Refusal {
     NotWhile(&'static str),
     #[error("the courier does not have this job")]
     NotTheirs,
+    #[error("somebody else has it by now")]
+    TakenOver,
+    #[error("the courier has it already")]
+    HasIt,
+    #[error("no such courier")]
+    NoCourier,
     #[error("the courier cannot be asked: {0}")]
     Unavailable(WhyNot),
     #[error(transparent)]

@@ -115,7 +115,7 @@ pub fn accept(tx: &mut Tx, id: OfferId) -> Result<Offer, Refusal> {
         move_hands(tx, offer.courier, &Hands::TakeOn(eligible::carried(&job)));
         let subject = job.request.subject;
         tx.settle_attention(jobs::ATTENTION, &SubjectId::from_u128(subject).to_string());
-        tx.emit(Happened { city: offer.city, what: What::Assigned { subject, courier: offer.courier, eta: offer.eta } });
+        tx.emit(Happened { city: offer.city, what: What::Assigned { subject, courier: offer.courier, eta: offer.eta, by: None } });
     }
     tx.emit(RouteChanged { courier: offer.courier });
     jobs::room_left(tx, &offer);

@@ -102,7 +102,12 @@ pub(super) fn tell_operators(tx: &mut Tx, courier: CourierId, subject: u128, sil
         .map(Place::point)
         .map_or_else(|| "nobody knows where".to_owned(), |point| format!("last seen at {:.5}, {:.5}", point.lat(), point.lon()));
     let reason = format!("{courier} has it in the bag and was not heard of since {}; {last}", silence.heard_at());
-    tx.attention(ATTENTION, &SubjectId::from_u128(subject).to_string(), reason, &["call the courier", "POST /v1/orders/{id}/cancel"]);
+    tx.attention(
+        ATTENTION,
+        &SubjectId::from_u128(subject).to_string(),
+        reason,
+        &["call the courier", "POST /v1/dispatch/orders/{id}/assign", "POST /v1/orders/{id}/cancel"],
+    );
 }
 
 /// The silence is over, without a word about it. Whether there was one.

@@ -15,7 +15,7 @@ use crate::engine::{Fault, Tx};
 /// Never; the signature is the engine's.
 pub fn on_dispatch(tx: &mut Tx, happened: &dispatch::Happened) -> Result<(), Fault> {
     match happened.what {
-        What::Assigned { subject, courier, eta } => {
+        What::Assigned { subject, courier, eta, .. } => {
             if let Some((_, job)) = dispatch::jobs::of_subject(tx, subject) {
                 let expected = Expected {
                     courier,
@@ -30,6 +30,21 @@ pub fn on_dispatch(tx: &mut Tx, happened: &dispatch::Happened) -> Result<(), Fau
                     near_door: false,
                 };
                 EXPECTED.put(tx, &subject, &expected);
+            }
+        }
+        What::TakenOver { subject, to, eta, .. } => {
+            // What was promised at the pick-up was another courier's way.
+            if let Some(expected) = EXPECTED.get(tx, &subject) {
+                let theirs = Expected {
+                    courier: to,
+                    at_assignment: eta,
+                    at_pickup: None,
+                    arrived_at: None,
+                    shown: eta,
+                    near_door: false,
+                    ..expected
+                };
+                EXPECTED.put(tx, &subject, &theirs);
             }
         }
         What::Unassigned { subject, .. } => ended(tx, subject),

@@ -8,7 +8,6 @@ use storage::{Read, Timestamp};
 use super::check::{self, LATE_MAX_S, Ping, Rejected};
 use super::doubt::{Doubt, JUMPS_MAX};
 use super::live::{Moved, Tracking};
-use super::signs::Sign;
 use super::track::TrackPoint;
 use crate::city::couriers::model::PRESENCES;
 use crate::city::couriers::{Availability, CourierId, Vehicle};
@@ -96,7 +95,7 @@ impl Tracking {
             }
             let mut checked = check::check(last.as_ref(), &shown, received.at, speed_max);
             match (&checked, last) {
-                (Err(Rejected::Jump), Some(before)) => checked = self.weigh(courier, sign, &before, &shown, received.at, speed_max),
+                (Err(Rejected::Jump), Some(before)) => checked = self.weigh(courier, &before, &shown, received.at, speed_max),
                 (Ok(_), _) if sign.is_doubted() => drop(self.doubts().get_mut(&courier).map(Doubt::settle)),
                 _ => (),
             }
@@ -135,11 +134,19 @@ impl Tracking {
         counted
     }
 
+    /// A believable position came: whatever was kept apart was noise.
+    pub(super) fn settle_doubt(&self, courier: CourierId) {
+        if self.doubt(courier).is_some()
+            && let Some(doubt) = self.doubts().get_mut(&courier)
+        {
+            doubt.settle();
+        }
+    }
+
     /// A fix that could not be reached from `before`: kept apart, or believed at last.
-    fn weigh(
+    pub(super) fn weigh(
         &self,
         courier: CourierId,
-        sign: &Sign,
         before: &Fix,
         ping: &Ping,
         received: Timestamp,
@@ -152,7 +159,9 @@ impl Tracking {
             let is_believed = doubt.weigh(fix, received, speed_mps_max);
             (doubt.jumps, is_believed)
         };
-        sign.doubt(true);
+        if let Some(slot) = self.slot(courier) {
+            self.signs.of(slot).doubt(true);
+        }
         if is_believed || jumps >= JUMPS_MAX {
             let alarm = Alarm {
                 jumps,

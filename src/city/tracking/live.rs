@@ -16,7 +16,7 @@ use super::signs::{Heard, Signs};
 use super::track::Trails;
 use crate::city::cities::CityId;
 use crate::city::couriers::model::{PRESENCES, SILENCES};
-use crate::city::couriers::{Availability, CourierId, Presence};
+use crate::city::couriers::{Availability, CourierId};
 use crate::city::place::Place;
 use crate::city::travel::{Speeds, Times, Travel, trips};
 use crate::city::zones::views::Closed;
@@ -65,6 +65,8 @@ pub struct Tracking {
     /// Of couriers who have jumped; the others' pings do not come here.
     doubts: Mutex<BTreeMap<CourierId, Doubt>>,
     pub(super) alarms: Mutex<BTreeMap<CourierId, Alarm>>,
+    /// Where those who stopped work were then: one fix a courier, until they begin again.
+    left: Mutex<BTreeMap<CourierId, Fix>>,
     /// Somebody was put on or off the map since the last picture: the next search that must know them takes a new one.
     outdated: AtomicBool,
     travel: OnceLock<Travel>,
@@ -81,6 +83,7 @@ impl Default for Tracking {
             signs: Signs::default(),
             doubts: Mutex::default(),
             alarms: Mutex::default(),
+            left: Mutex::default(),
             outdated: AtomicBool::new(false),
             travel: OnceLock::new(),
             closed: Closed::default(),
@@ -187,6 +190,10 @@ impl Tracking {
         std::mem::take(&mut *self.alarms.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    pub(super) fn left(&self) -> MutexGuard<'_, BTreeMap<CourierId, Fix>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn doubts(&self) -> MutexGuard<'_, BTreeMap<CourierId, Doubt>> {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -215,28 +222,19 @@ impl Tracking {
     /// Puts a courier on the map where they said they are (presence), whatever the last ping was.
     pub fn place(&self, courier: CourierId, position: Place, at: Timestamp) {
         let Some(slot) = self.slot(courier) else { return };
-        // A statement is later than every ping before it, also if the device's clock is a little ahead.
-        let at_ms = self.positions.last(slot).map_or(at.millis(), |last| at.millis().max(last.at_ms + 1));
+        // A statement is later than every ping before it, also if the device's clock is a little ahead or they went home meanwhile.
+        let at_ms = self.last_known(courier).map_or(at.millis(), |last| at.millis().max(last.at_ms + 1));
         let fix = Fix { point: position.point(), at_ms, heading_deg: None, speed_mps: None, accuracy_m: None };
         self.positions.ping(slot, &fix);
         self.outdated.store(true, Ordering::Release);
     }
 
-    /// Keeps the map in step with what a courier said: who stops work leaves it, who starts stands where they say, or where they last were.
-    pub fn follow(&self, courier: CourierId, presence: &Presence, stated: Option<Place>, at: Timestamp) {
-        if presence.availability == Availability::Offline {
-            self.gone(courier);
-            return;
-        }
-        let known = self.position(courier).is_some();
-        if let Some(place) = stated.or(presence.position.filter(|_| !known)) {
-            self.place(courier, place, at);
-        }
-    }
-
     /// Takes a courier off the map.
     pub fn gone(&self, courier: CourierId) {
         if let Some(slot) = self.positions.lookup(courier.as_u128()) {
+            if let Some(last) = self.positions.last(slot) {
+                self.left().insert(courier, last);
+            }
             self.positions.forget(slot);
             self.signs.forget(slot);
             self.signs.of(slot).doubt(false);

@@ -11,7 +11,7 @@
 //! it came), and the machine's steady clock (who has fallen silent). What is in memory is lost with the process; after a start the slots are filled from
 //! the presence rows and the next pings.
 //!
-//! Reading order: [`check`] and [`doubt`] (the rules, pure), [`signs`] (who was heard of), [`live`] (slots, feed), `intake` (pings in), [`doing`] (what a
+//! Reading order: [`check`] and [`doubt`] (the rules, pure), [`signs`] (who was heard of), [`live`] (slots, feed), `intake` (pings in), `stated` (what is said of it), [`doing`] (what a
 //! search shows of whom it finds), [`track`] (the sampled rows), [`http`].
 
 pub mod check;
@@ -21,6 +21,7 @@ pub mod http;
 mod intake;
 pub mod live;
 pub mod signs;
+mod stated;
 pub mod track;
 
 pub use check::{Ping, Rejected};

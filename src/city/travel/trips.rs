@@ -88,6 +88,11 @@ pub fn reached(tx: &mut Tx, courier: CourierId, city: CityId, by: Vehicle, place
     }
 }
 
+/// The way that a courier is on teaches nothing any more: its end is no longer the one that it was begun for.
+pub fn forget(tx: &mut Tx, courier: CourierId) {
+    LAST_STOPS.delete(tx, &courier);
+}
+
 /// Counts a trip for its hour and for the day.
 pub fn learn(tx: &mut Tx, id: CityId, by: Vehicle, trip: Trip) {
     let Some(city) = cities::get(tx, id) else { return };

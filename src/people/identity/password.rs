@@ -130,3 +130,7 @@ pub(in crate::people) fn set(tx: &mut Tx, user: UserId, phc: String) {
     let changed_at = tx.now();
     PASSWORDS.put(tx, &user, &Password { phc, changed_at });
 }
+/// A user has no password any more. Part of another, decided command.
+pub(in crate::people) fn remove(tx: &mut Tx, user: UserId) {
+    PASSWORDS.delete(tx, &user);
+}

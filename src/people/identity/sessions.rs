@@ -133,6 +133,14 @@ pub fn end_all(tx: &mut Tx, user: UserId, but: Option<SessionId>, why: Ended) {
     }
 }
 
+/// Removes all sign-ins of a user, with the devices that they came from. Part of another, decided command.
+pub(in crate::people) fn forget_all(tx: &mut Tx, user: UserId) {
+    let sessions: Vec<SessionId> = FAMILIES.keys(tx, &FAMILIES_BY_USER, &user).collect();
+    for session in sessions {
+        FAMILIES.delete(tx, &session);
+    }
+}
+
 /// The family, unless it was ended. An idle one ends at its next refresh; access tokens of it live 15 minutes at most.
 pub fn live(read: &(impl Read + ?Sized), session: SessionId) -> Option<Family> {
     FAMILIES.get(read, &session).filter(|family| family.ended.is_none())

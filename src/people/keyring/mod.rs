@@ -215,6 +215,14 @@ fn keyring_of(read: &(impl Read + ?Sized)) -> Option<Arc<Keyring>> {
     Some(found.unwrap_or_else(|| storage::fault::raise(storage::Fault::Unreadable("the keyring of this data is not open".to_owned()))))
 }
 
+/// Overwrites the key in `slot` of this state's keys; durable on return.
+///
+/// # Errors
+/// The file cannot be written.
+pub(super) fn erase_of(read: &(impl Read + ?Sized), slot: u64) -> io::Result<()> {
+    keyring_of(read).map_or(Ok(()), |keyring| keyring.erase(slot))
+}
+
 /// Seals something about `person` with their key. For an erased or unknown person nothing is kept.
 pub fn seal(tx: &mut Tx, person: UserId, plaintext: &[u8]) -> Sealed {
     let nonce = nonce(tx);

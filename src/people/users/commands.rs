@@ -101,7 +101,7 @@ pub fn set_roles(tx: &mut Tx, id: UserId, roles: Roles, expected: Option<u64>) -
         return Err(Refusal::Changed { now: user.version });
     }
     let resigns = user.has(Role::Admin) && !roles.roles.contains(&Role::Admin);
-    if resigns && USERS.keys(tx, &USERS_BY_ROLE, &(Role::Admin as u8)).take(2).count() == 1 {
+    if resigns && is_last_admin(tx) {
         return Err(Refusal::LastAdmin);
     }
     change(tx, id, |user| {
@@ -109,6 +109,25 @@ pub fn set_roles(tx: &mut Tx, id: UserId, roles: Roles, expected: Option<u64>) -
         user.merchants = roles.merchants.unwrap_or_else(|| std::mem::take(&mut user.merchants));
         user.cities = roles.cities.unwrap_or_else(|| std::mem::take(&mut user.cities));
     })
+}
+
+/// Whether there is only one administrator.
+pub(in crate::people) fn is_last_admin(tx: &Tx) -> bool {
+    USERS.keys(tx, &USERS_BY_ROLE, &(Role::Admin as u8)).take(2).count() == 1
+}
+
+/// Empties the row of somebody whose key is erased: nothing finds them, and they may nothing. The id stays for those who name it.
+pub(in crate::people) fn forget(tx: &mut Tx, id: UserId) -> Result<(), Refusal> {
+    change(tx, id, |user| {
+        (user.phone, user.email, user.name) = (None, None, None);
+        (user.phone_hash, user.email_hash) = (None, None);
+        user.roles.clear();
+        user.merchants.clear();
+        user.cities.clear();
+        user.suspended = true;
+    })?;
+    tx.emit(Happened { user: id, what: What::Erased });
+    Ok(())
 }
 
 /// People change their name or e-mail address. `expected` is the version of their `If-Match`, if they sent one.

@@ -9,8 +9,8 @@ pub mod http;
 mod model;
 mod views;
 
-pub(in crate::people) use commands::require_password_change;
 pub use commands::{NewUser, bind_courier, bind_merchant, change_profile, create, grant_role, set_roles};
+pub(in crate::people) use commands::{forget, is_last_admin, require_password_change};
 pub use contact::{Email, NotAContact, Phone, Prefix};
 pub use model::{Happened, Profile, Refusal, Role, Roles, USERS, User, What};
 pub use model::{city_text, courier_text, merchant_text};

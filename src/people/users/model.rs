@@ -64,6 +64,12 @@ impl Row for User {
 }
 
 impl User {
+    /// Whether nothing finds or lets this person any more.
+    #[must_use]
+    pub fn is_forgotten(&self) -> bool {
+        self.suspended && self.roles.is_empty() && self.phone_hash.is_none() && self.email_hash.is_none()
+    }
+
     #[must_use]
     pub fn has(&self, role: Role) -> bool {
         self.roles.contains(&role)
@@ -132,7 +138,11 @@ pub struct Happened {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     Created,
-    RolesChanged { roles: Vec<Role> },
+    RolesChanged {
+        roles: Vec<Role>,
+    },
+    /// Nobody can read who they were.
+    Erased,
 }
 
 impl Event for Happened {
@@ -140,6 +150,7 @@ impl Event for Happened {
         match self.what {
             What::Created => "UserCreated",
             What::RolesChanged { .. } => "UserRolesChanged",
+            What::Erased => "UserErased",
         }
     }
 
@@ -149,7 +160,7 @@ impl Event for Happened {
 
     fn data(&self) -> serde_json::Value {
         match &self.what {
-            What::Created => serde_json::json!({ "user_id": self.user }),
+            What::Created | What::Erased => serde_json::json!({ "user_id": self.user }),
             What::RolesChanged { roles } => serde_json::json!({ "user_id": self.user, "roles": roles }),
         }
     }

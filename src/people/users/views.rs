@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::model::{Role, USERS, USERS_BY_EMAIL, USERS_BY_PHONE, User, city_text, courier_text, merchant_text};
 use super::{Email, Phone, UserId};
+use crate::people::erasure::ERASURES;
 use crate::people::keyring::{Keyring, open_text};
 
 /// The row.
@@ -55,6 +56,9 @@ pub struct UserView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub courier_id: Option<String>,
     pub password_change_required: bool,
+    /// Asked to be forgotten: when that will be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erases_at: Option<String>,
     pub version: u64,
     pub created_at: String,
 }
@@ -73,6 +77,7 @@ pub fn view(read: &(impl Read + ?Sized), id: UserId, user: &User) -> UserView {
         city_ids: user.cities.iter().copied().map(city_text).collect(),
         courier_id: user.courier.map(courier_text),
         password_change_required: user.password_change_required,
+        erases_at: ERASURES.get(read, &id).filter(|erasure| erasure.erased_at.is_none()).map(|erasure| erasure.due_at.to_string()),
         version: user.version,
         created_at: created_at.to_string(),
     }

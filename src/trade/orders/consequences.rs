@@ -164,6 +164,7 @@ fn follow(tx: &mut Tx<'_, '_>, order: &Order, event: &Event) -> Result<(), Fault
         | Event::LegEnded { .. }
         | Event::CodeRefused { .. }
         | Event::RefundFailed { .. }
+        | Event::DriverReplaced { .. }
         | Event::Expected { .. } => (),
     }
     Ok(())

@@ -156,6 +156,11 @@ fn apply(mut order: Order, event: &Event, at: Timestamp) -> Order {
         }
         Event::Seen => order.seen_at = Some(at),
         Event::Expected { eta } => order.eta = Some(*eta),
+        // Where the order is on its way stays as it was reported: the next courier goes on from there.
+        Event::DriverReplaced { courier, eta, .. } => {
+            order.courier = Some(*courier);
+            order.eta = Some(*eta);
+        }
     }
     order
 }

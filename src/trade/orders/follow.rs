@@ -1,7 +1,7 @@
 //! What orders do when payments, dispatch or the clock have news. Registered in the composition root.
 
 use super::consequences::act;
-use super::model::{Actor, Command, OrderId, Refusal, State};
+use super::model::{Actor, Command, OrderId, Part, Refusal, State};
 use super::record::ORDERS;
 use super::{consequences, kitchen};
 use crate::city::dispatch;
@@ -63,10 +63,13 @@ fn broken(why: impl std::fmt::Display) -> Fault {
 /// # Errors
 /// A fault only.
 pub fn on_dispatch(tx: &mut Tx<'_, '_>, happened: &dispatch::Happened) -> Result<(), Fault> {
-    let (subject, command) = match &happened.what {
-        dispatch::What::Assigned { subject, courier, eta } => (*subject, Command::Assign { courier: *courier, eta: Some(*eta) }),
-        dispatch::What::Unassigned { subject, courier, reason } => {
-            (*subject, Command::Unassign { courier: *courier, reason: reason.clone() })
+    let (subject, by, command) = match &happened.what {
+        dispatch::What::Assigned { subject, courier, eta, by } => (*subject, *by, Command::Assign { courier: *courier, eta: Some(*eta) }),
+        dispatch::What::Unassigned { subject, courier, reason, by } => {
+            (*subject, *by, Command::Unassign { courier: *courier, reason: reason.clone() })
+        }
+        dispatch::What::TakenOver { subject, from, to, eta, reason, by } => {
+            (*subject, *by, Command::Replace { from: *from, courier: *to, eta: *eta, reason: reason.clone() })
         }
         dispatch::What::OfferMade { .. }
         | dispatch::What::OfferWithdrawn { .. }
@@ -74,7 +77,9 @@ pub fn on_dispatch(tx: &mut Tx<'_, '_>, happened: &dispatch::Happened) -> Result
         | dispatch::What::OfferDeclined { .. }
         | dispatch::What::Unassignable { .. } => return Ok(()),
     };
-    match act(tx, OrderId::from_u128(subject), Actor::SYSTEM, &command) {
+    // What dispatch does by itself is the system's; an operator's hand is named.
+    let actor = by.map_or(Actor::SYSTEM, |user| Actor { part: Part::Support, user: Some(user) });
+    match act(tx, OrderId::from_u128(subject), actor, &command) {
         // Orders withdraw their job when they end, in the same commit: a job without a use for a courier is a bug that must not commit.
         Ok(_) => Ok(()),
         Err(failure) => Err(broken(failure)),

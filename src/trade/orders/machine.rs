@@ -42,6 +42,7 @@ pub fn decide(order: Option<&Order>, command: &Command, now: Timestamp) -> Resul
         }
         Command::Assign { .. }
         | Command::Unassign { .. }
+        | Command::Replace { .. }
         | Command::Expect { .. }
         | Command::Approach { .. }
         | Command::PickUp { .. }
@@ -215,6 +216,14 @@ fn courier(order: &Order, command: &Command, now: Timestamp) -> Result<Vec<Event
             (State::Accepted | State::Preparing, Some(_)) => Ok(vec![Event::LegEnded { courier, reason: reason.clone() }]),
             (_, Some(_)) => Ok(vec![Event::DriverUnassigned { courier, reason: reason.clone() }]),
             (from, None) => illegal(from, State::ReadyForPickup),
+        },
+        Command::Replace { from, courier, eta, ref reason } => match state {
+            State::PickedUp | State::EnRouteToCustomer | State::AtCustomer if order.courier == Some(from) => {
+                Ok(vec![Event::DriverReplaced { from, courier, eta, reason: reason.clone() }])
+            }
+            State::PickedUp | State::EnRouteToCustomer | State::AtCustomer => Err(Refusal::OtherCourier),
+            // Before the pick-up one is taken off and another assigned.
+            from => illegal(from, State::PickedUp),
         },
         // Late news of a way that is over or somebody else's says nothing any more.
         Command::Expect { courier, eta } => {

@@ -256,6 +256,13 @@ pub enum Event {
     Expected {
         eta: Timestamp,
     },
+    /// An operator gave the food to another courier on the way.
+    DriverReplaced {
+        from: CourierId,
+        courier: CourierId,
+        eta: Timestamp,
+        reason: String,
+    },
 }
 
 impl Event {
@@ -288,6 +295,7 @@ impl Event {
             Self::RefundSettled { .. } => "RefundSettled",
             Self::OrderDelayed { .. } => "OrderDelayed",
             Self::DropoffMoved(_) => "DropoffMoved",
+            Self::DriverReplaced { .. } => "DriverReplaced",
             Self::LegStarted { .. }
             | Self::LegMoved { .. }
             | Self::LegEnded { .. }
@@ -376,6 +384,13 @@ pub enum Command {
     },
     Unassign {
         courier: CourierId,
+        reason: String,
+    },
+    /// The food is in another courier's bag from now on.
+    Replace {
+        from: CourierId,
+        courier: CourierId,
+        eta: Timestamp,
         reason: String,
     },
     /// The way of this courier takes longer or less long than was shown.

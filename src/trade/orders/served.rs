@@ -73,6 +73,9 @@ pub fn data(event: &Event, currency: Currency) -> Value {
         }
         Event::OrderDelayed { ready_at } => json!({ "ready_at": ready_at.to_string() }),
         Event::DropoffMoved(to) => json!({ "distance_m": to.distance_m }),
+        Event::DriverReplaced { from, courier, eta, reason } => {
+            json!({ "from": from, "courier_id": courier, "eta": eta.to_string(), "reason": reason })
+        }
         Event::LegStarted { .. }
         | Event::LegMoved { .. }
         | Event::LegEnded { .. }

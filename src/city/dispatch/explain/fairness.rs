@@ -1,12 +1,14 @@
 //! Who gets how much of the work: offers, yeses and earnings per hour online, by group, so that unfairness shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use storage::{Read, Timestamp};
 
 use crate::city::cities::{self, CityId};
 use crate::city::couriers::model::COURIERS;
 use crate::city::couriers::{self, Courier, CourierId, Vehicle, hours};
+use crate::city::dispatch::by_hand::BY_HAND;
+use crate::city::dispatch::jobs;
 use crate::city::dispatch::model::{JOBS, JobState, OFFERS, OfferState};
 use crate::money::Money;
 use crate::money::amount::ratio_half_even;
@@ -93,6 +95,7 @@ impl Share {
 #[must_use]
 pub fn report(read: &(impl Read + ?Sized), city: Option<CityId>, from: Timestamp, until: Timestamp) -> BTreeMap<(Group, String), Share> {
     let mut shares: BTreeMap<CourierId, Share> = BTreeMap::new();
+    let mut counted: BTreeSet<(u128, CourierId)> = BTreeSet::new();
     for (_, offer) in OFFERS.scan(read).filter(|(_, offer)| offer.made_at >= from && offer.made_at < until) {
         let share = shares.entry(offer.courier).or_default();
         share.offers += 1;
@@ -106,10 +109,23 @@ pub fn report(read: &(impl Read + ?Sized), city: Option<CityId>, from: Timestamp
             for job in offer.jobs.iter().filter_map(|id| JOBS.get(read, id)) {
                 if job.state == (JobState::Done { courier: offer.courier }) {
                     let Money { amount, .. } = job.request.pay;
+                    counted.insert((job.request.subject, offer.courier));
                     share.delivered += 1;
                     share.earned += amount;
                 }
             }
+        }
+    }
+    // What an operator gave them they brought, too, without having been asked; the last hand that it was put into counts.
+    let mut handed: BTreeMap<u128, CourierId> = BTreeMap::new();
+    for ((subject, _), row) in BY_HAND.scan(read).filter(|(_, row)| row.at >= from && row.at < until) {
+        handed.extend(row.to.map(|to| (subject, to)));
+    }
+    for (subject, courier) in handed.into_iter().filter(|to| !counted.contains(to)) {
+        if let Some((_, job)) = jobs::of_subject(read, subject).filter(|(_, job)| job.state == JobState::Done { courier }) {
+            let share = shares.entry(courier).or_default();
+            share.delivered += 1;
+            share.earned += job.request.pay.amount;
         }
     }
     let mut groups: BTreeMap<(Group, String), Share> = BTreeMap::new();

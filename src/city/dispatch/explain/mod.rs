@@ -14,6 +14,7 @@ pub mod story;
 
 use storage::Read;
 
+use super::by_hand::{self, Handed};
 use super::jobs;
 use super::model::{Decision, DecisionId, Job, OFFERS, Offer, Verdict};
 use super::policy::Choice;
@@ -28,6 +29,8 @@ pub struct Known {
     pub job: Job,
     pub decisions: Vec<(DecisionId, Decision)>,
     pub offers: Vec<Offer>,
+    /// What operators did.
+    pub by_hand: Vec<Handed>,
     /// By decision: what another policy makes of what was seen.
     pub again: Vec<(DecisionId, Again)>,
 }
@@ -52,5 +55,6 @@ pub fn about(read: &(impl Read + ?Sized), subject: u128, with: Option<Choice>) -
             }
         }
     }
-    Some(Known { job, decisions, offers, again })
+    let by_hand = by_hand::of_subject(read, subject).collect();
+    Some(Known { job, decisions, offers, by_hand, again })
 }

@@ -7,6 +7,7 @@ use storage::Timestamp;
 
 use super::Known;
 use super::sight::Again;
+use crate::city::dispatch::by_hand::Handed;
 use crate::city::dispatch::model::{Candidate, Decision, JobState, Offer, OfferState, Outcome, RefusedBecause, Verdict};
 use crate::city::dispatch::policy::Found;
 
@@ -85,9 +86,14 @@ pub fn why_this_courier(known: &Known) -> Vec<String> {
         Verdict::Nobody => false,
     };
     let newest = known.decisions.iter().rev().map(|(_, decision)| decision).find(offered);
+    // By hand, unless dispatch asked that courier again later.
+    let given = known.by_hand.last().filter(|handed| handed.to.is_some() && handed.to == theirs);
+    if let Some(handed) = given.filter(|handed| newest.is_none_or(|newest| newest.at <= handed.at)) {
+        return vec![hand(handed)];
+    }
     let Some(newest) = newest else {
         return vec![match theirs {
-            Some(courier) => format!("{courier} has it without having been asked by dispatch: somebody assigned it by hand."),
+            Some(courier) => format!("{courier} has it; the decision that led to it is not kept any more."),
             None => "No courier has been asked yet.".to_owned(),
         }];
     };
@@ -119,6 +125,21 @@ fn who_came_next(decision: &Decision) -> Option<String> {
     let richer = next.features.pay_permille? > chosen.features.pay_permille?;
     let (cost, instead) = (next.score / 1_000, cost_of_chosen(decision));
     richer.then(|| format!("{} came next ({cost} instead of {instead}) and has earned more by the hour today.", next.courier))
+}
+
+/// What an operator did.
+fn hand(handed: &Handed) -> String {
+    let Handed { at, from, to, by, reason, picked_up } = handed;
+    let by = by.map_or_else(|| "the system".to_owned(), |user| user.to_string());
+    let from = match (from, picked_up) {
+        (Some(from), true) => format!(" out of the bag of {from}"),
+        (Some(from), false) => format!(", taken from {from}"),
+        (None, _) => String::new(),
+    };
+    match to {
+        Some(to) => format!("At {at} it was given to {to} by hand, by {by}{from}: {reason}."),
+        None => format!("At {at} dispatch was told by hand, by {by}, to look for somebody{from}: {reason}."),
+    }
 }
 
 fn cost_of_chosen(decision: &Decision) -> i64 {
@@ -164,8 +185,10 @@ pub fn why_so_late(known: &Known) -> Vec<String> {
         RefusedBecause::Silent => {
             Some(format!("{} had it and was not heard of any more; it was taken from them at {}.", refused.courier, refused.at))
         }
-        RefusedBecause::Declined | RefusedBecause::Lapsed | RefusedBecause::Unseen => None,
+        // Told with the operator's reason.
+        RefusedBecause::Declined | RefusedBecause::Lapsed | RefusedBecause::Unseen | RefusedBecause::ByHand => None,
     }));
+    said.extend(known.by_hand.iter().map(hand));
     let taken = known.offers.iter().rev().find(|offer| offer.state == OfferState::Accepted);
     if let (Some(due_at), Some(taken)) = (request.due_at, taken) {
         let side = if taken.eta > due_at { "after" } else { "before" };

@@ -36,6 +36,10 @@ pub enum Command {
     PickUp {
         courier: CourierId,
     },
+    /// An operator gives it to somebody: from where it waits, or out of another courier's hands or bag.
+    Assign {
+        courier: CourierId,
+    },
     /// It goes to another door.
     Dropoff {
         dropoff: Place,
@@ -100,6 +104,13 @@ pub fn apply(job: Option<&Job>, command: &Command, now: Timestamp) -> Result<Job
             next.misses = 0;
         }
         (Command::Refused { .. } | Command::Accept { .. }, S::Offered { .. } | S::Assigned { .. }) => return Err(Refusal::Taken),
+        (&Command::Assign { courier }, S::Waiting { .. } | S::Unassignable) => {
+            next.state = S::Assigned { courier, picked_up: false };
+            next.misses = 0;
+        }
+        (&Command::Assign { courier }, S::Assigned { courier: theirs, picked_up }) if courier != theirs => {
+            next.state = S::Assigned { courier, picked_up };
+        }
         (&Command::PickUp { courier }, S::Assigned { courier: theirs, .. }) if courier == theirs => {
             next.state = S::Assigned { courier, picked_up: true }
         }
@@ -130,6 +141,7 @@ pub fn apply(job: Option<&Job>, command: &Command, now: Timestamp) -> Result<Job
             | Command::Refused { .. }
             | Command::Accept { .. }
             | Command::PickUp { .. }
+            | Command::Assign { .. }
             | Command::Release { .. }
             | Command::Finish
             | Command::GiveUp
@@ -149,7 +161,7 @@ fn remember(job: &mut Job, courier: CourierId, why: Option<RefusedBecause>, now:
     if !job.refused.iter().any(|refused| refused.courier == courier) {
         job.refused.push(Refused { courier, why, at: now });
     }
-    if !matches!(why, RefusedBecause::Unseen | RefusedBecause::Silent) {
+    if !matches!(why, RefusedBecause::Unseen | RefusedBecause::Silent | RefusedBecause::ByHand) {
         job.round = job.round.saturating_add(1);
     }
 }

@@ -53,6 +53,12 @@ fn hands(job: &Job, account: &Courier, presence: &Presence, rules: &Rules) -> Op
     if presence.carries.iter().any(|carried| carried.picked_up || carried.merchant != request.merchant) {
         return Some(WhyNot::Busy);
     }
+    burden(job, account, presence, rules)
+}
+
+/// What they can carry, in goods and in cash.
+fn burden(job: &Job, account: &Courier, presence: &Presence, rules: &Rules) -> Option<WhyNot> {
+    let request = &job.request;
     if !has_room(presence, account.capacity, request.size) {
         return Some(WhyNot::Full);
     }
@@ -62,6 +68,12 @@ fn hands(job: &Job, account: &Courier, presence: &Presence, rules: &Rules) -> Op
         return Some(WhyNot::Cash);
     }
     None
+}
+
+/// Why an operator cannot give this to them either. What they said of it and which way they go already is the operator's to weigh.
+#[must_use]
+pub fn by_hand(job: &Job, account: &Courier, presence: &Presence, rules: &Rules, now: Timestamp) -> Option<WhyNot> {
+    off_duty(job.request.city, account, presence, now).or_else(|| burden(job, account, presence, rules))
 }
 
 /// How a job looks in the hands of whoever takes it.
@@ -84,6 +96,7 @@ fn remembered(why: RefusedBecause, since_ms: i64) -> Option<WhyNot> {
         RefusedBecause::Lapsed => within(SILENCE_REMEMBERED_S).then_some(WhyNot::Lapsed),
         RefusedBecause::Unseen => within(SILENCE_REMEMBERED_S).then_some(WhyNot::Unseen),
         RefusedBecause::Released => Some(WhyNot::Released),
+        RefusedBecause::ByHand => within(NO_REMEMBERED_S).then_some(WhyNot::ByHand),
         RefusedBecause::Silent => within(SILENCE_REMEMBERED_S).then_some(WhyNot::Silent),
     }
 }
