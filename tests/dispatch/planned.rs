@@ -101,8 +101,8 @@ async fn two_alike(leanings: Leanings) {
     assert_eq!(town.answer(&rich, &offer, "accept").await.0, 200);
     town.run(move |tx| dispatch::picked_up(tx, 1, rich.id)).await.unwrap();
     town.run(|tx| dispatch::finished(tx, 1)).await.unwrap();
-    town.pass(3_600).await;
-    // 100 m are 20 s of a customer's time; both have worked for an hour, one of them for 900.
+    town.pass(3_540).await;
+    // 100 m are 20 s of a customer's time; both have soon worked for an hour, one of them for 900.
     assert_eq!(town.report(&rich, "online", Some(400.0)).await.0, 200);
     town.want(2, 0).await;
     assert_eq!(offered_to(&town, 2), Some(rich.id), "clearly nearer");
@@ -112,6 +112,8 @@ async fn two_alike(leanings: Leanings) {
     })
     .await
     .unwrap();
+    // Nobody is believed to be 100 m farther at once.
+    town.pass(60).await;
     assert_eq!(town.report(&rich, "online", Some(500.0)).await.0, 200);
     town.want(3, 0).await;
     if leanings.fair_pay_seconds == 0 {

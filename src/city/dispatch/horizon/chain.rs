@@ -123,7 +123,7 @@ fn step(town: &Town, weights: &Weights, hand: usize, first: bool, walk: Walk, tr
     let way_s = match walk.door {
         _ if sent => 0, // `free_s` is the arrival
         None => town.ways.from_hand(hand, counter)?,
-        Some(door) => town.ways.from_door(known.class, door, counter),
+        Some(door) => town.ways.from_door(known.class, door, counter)?,
     };
     let half_s = town.service.pickup_s / 2;
     let pickup_s = (walk.free_s + way_s + half_s).max(trip.ready_s(town)).max(town.now_s);

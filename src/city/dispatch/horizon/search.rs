@@ -2,7 +2,7 @@
 //! Deterministic, and it stops by counting, not by the clock.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Weights;
 use super::assign::assign_sparse;
@@ -39,8 +39,8 @@ pub struct Search<'t> {
     of_counter: Vec<Vec<usize>>,
     /// By counter: hands, the soonest there first.
     near: Vec<Vec<usize>>,
-    /// `close[counter * hands + hand]`: the hand is one of the soonest there.
-    close: Vec<bool>,
+    /// By hand: counters where it is one of the soonest, in order.
+    close: Vec<Vec<usize>>,
     /// By hand: the sweep in which its chain changed last.
     changed: Vec<usize>,
     sweep: usize,
@@ -68,10 +68,10 @@ impl<'t> Search<'t> {
         for (wish, known) in town.wishes.iter().enumerate() {
             of_counter[known.counter].push(wish);
         }
-        let mut close = vec![false; counters * town.hands.len()];
+        let mut close = vec![Vec::new(); town.hands.len()];
         for (counter, hands) in near.iter().enumerate() {
             for hand in hands.iter().take(NEAR) {
-                close[counter * town.hands.len() + hand] = true;
+                close[*hand].push(counter);
             }
         }
         let mut search = Self {
@@ -255,14 +255,13 @@ impl<'t> Search<'t> {
     /// Pairs of hands exchange all that they would do from some trip on. Whether anything got better.
     fn exchange(&mut self) -> bool {
         let mut better = false;
-        let mut busy: BTreeSet<usize> = (0..self.chains.len()).filter(|hand| !self.chains[*hand].is_empty()).collect();
         let mut partners = Vec::new();
         for a in 0..self.chains.len() {
             // Each pair once; of two who have nothing to do, never.
             if self.chains[a].is_empty() {
                 continue;
             }
-            self.partners(a, &busy, &mut partners);
+            self.partners(a, &mut partners);
             for b in partners.drain(..) {
                 if self.chains[a].is_empty() {
                     break;
@@ -270,40 +269,26 @@ impl<'t> Search<'t> {
                 let is_other = b > a || self.chains[b].is_empty();
                 // What has not changed since they were looked at has nothing new to exchange.
                 let news = self.changed[a].max(self.changed[b]) + 1 >= self.sweep;
-                if is_other
-                    && a != b
-                    && news
-                    && !self.is_spent()
-                    && (self.could_do(b, a) || self.could_do(a, b))
-                    && self.exchange_pair(a, b)
-                {
-                    better = true;
-                    for hand in [a, b] {
-                        if self.chains[hand].is_empty() {
-                            busy.remove(&hand)
-                        } else {
-                            busy.insert(hand)
-                        };
-                    }
+                if is_other && a != b && news && !self.is_spent() && (self.could_do(b, a) || self.could_do(a, b)) {
+                    better |= self.exchange_pair(a, b);
                 }
             }
         }
         better
     }
 
-    /// Hands who could do something of another's chain, and those behind it who do something now. Each once, in order.
-    fn partners(&self, hand: usize, busy: &BTreeSet<usize>, partners: &mut Vec<usize>) {
-        partners.extend(busy.range(hand..));
+    /// Hands who could do something of another's chain, and those who have something that it could do. Each once, in order.
+    fn partners(&self, hand: usize, partners: &mut Vec<usize>) {
         partners.extend(self.chains[hand].iter().flat_map(|trip| self.near[trip.counter(self.town)].iter().take(NEAR)));
-        // Two runs, the first in order already.
-        partners.sort();
+        let there = self.close[hand].iter().flat_map(|counter| &self.of_counter[*counter]);
+        partners.extend(there.filter_map(|wish| self.with[*wish]));
+        partners.sort_unstable();
         partners.dedup();
     }
 
     /// Whether a hand is near to something of another's chain.
     fn could_do(&self, hand: usize, of: usize) -> bool {
-        let hands = self.town.hands.len();
-        self.chains[of].iter().any(|trip| self.close[trip.counter(self.town) * hands + hand])
+        self.chains[of].iter().any(|trip| self.close[hand].binary_search(&trip.counter(self.town)).is_ok())
     }
 
     fn exchange_pair(&mut self, a: usize, b: usize) -> bool {

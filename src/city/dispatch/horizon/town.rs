@@ -105,10 +105,13 @@ pub enum Reach<'r> {
     Near(&'r [Vec<usize>]),
 }
 
-/// The distances that a plan needs, asked for once: from hands to counters within [`Reach`], from doors to counters, and between doors of one counter.
+/// The distances that a plan needs, asked for once: from hands to counters within [`Reach`], from doors to counters where something waits for a courier, and
+/// between doors of one counter.
 #[derive(Clone, Debug, Default)]
 pub struct Ways {
     counters: usize,
+    /// Nobody goes from a door to a counter of this number or above: all that is there is theirs who stand there.
+    goals: usize,
     wishes: usize,
     /// Where each hand's row begins in `to_counters`.
     rows: Vec<usize>,
@@ -116,7 +119,7 @@ pub struct Ways {
     to_counters: Vec<(u32, u32)>,
     /// By counter: hands who know the way.
     near: Vec<Vec<usize>>,
-    /// By class, door, counter.
+    /// By class, door, counter below `goals`. Of a wish that is somebody's the row of their class alone.
     from_doors: Vec<u32>,
     /// By class and wish: its counter to its door.
     own: Vec<u32>,
@@ -161,13 +164,17 @@ impl Ways {
             Reach::All => vec![(0..hands.len()).collect(); counters],
             Reach::Near(near) => near.to_vec(),
         };
-        let mut asked = Asked { doors: Vec::new(), own: Vec::new(), between: Vec::new(), hands: vec![Vec::new(); hands.len()] };
+        let goals = wishes.iter().filter(|wish| wish.owner.is_none()).map(|wish| wish.counter + 1).max().unwrap_or(0);
+        let doors = Vec::with_capacity(classes * wishes.len() * goals);
+        let mut asked = Asked { goals, doors, own: Vec::new(), between: Vec::new(), hands: vec![Vec::new(); hands.len()] };
         for class in 0..classes {
             let near: Vec<Vec<usize>> =
                 near.iter().map(|hands_near| hands_near.iter().copied().filter(|hand| hands[*hand].class == class).collect()).collect();
-            asked.class(&near, &of_counter, |from, to| table(class, from, to));
+            let leaves = |wish: &Wish| wish.owner.is_none_or(|owner| hands[owner].class == class);
+            let left: Vec<usize> = (0..wishes.len()).filter(|wish| leaves(&wishes[*wish])).collect();
+            asked.class(&near, &of_counter, &left, |from, to| table(class, from, to));
         }
-        let Asked { doors, own, between, hands: rows_of } = asked;
+        let Asked { doors, own, between, hands: rows_of, .. } = asked;
         let mut rows = Vec::with_capacity(hands.len() + 1);
         let mut to_counters = Vec::new();
         for mut row in rows_of {
@@ -176,7 +183,7 @@ impl Ways {
             to_counters.extend(row);
         }
         rows.push(to_counters.len());
-        Self { counters, wishes: wishes.len(), rows, to_counters, near, from_doors: doors, own, between, place, block_len }
+        Self { counters, goals, wishes: wishes.len(), rows, to_counters, near, from_doors: doors, own, between, place, block_len }
     }
 
     /// From where a hand is free to a counter; `None` beyond [`Reach`].
@@ -194,10 +201,10 @@ impl Ways {
         self.near.get(counter).map_or(&[], Vec::as_slice)
     }
 
-    /// From a door to a counter.
+    /// From a door to a counter; `None` where nothing waits for a courier.
     #[must_use]
-    pub fn from_door(&self, class: usize, wish: usize, counter: usize) -> i64 {
-        i64::from(self.from_doors[(class * self.wishes + wish) * self.counters + counter])
+    pub fn from_door(&self, class: usize, wish: usize, counter: usize) -> Option<i64> {
+        (counter < self.goals).then(|| i64::from(self.from_doors[(class * self.wishes + wish) * self.goals + counter]))
     }
 
     /// From a wish's counter to its door.
@@ -216,6 +223,7 @@ impl Ways {
 
 /// Answers as they come in.
 struct Asked {
+    goals: usize,
     doors: Vec<u32>,
     own: Vec<u32>,
     between: Vec<u32>,
@@ -224,8 +232,14 @@ struct Asked {
 }
 
 impl Asked {
-    /// All ways of one class: `near` by counter its hands, `of_counter` by counter its wishes.
-    fn class(&mut self, near: &[Vec<usize>], of_counter: &[Vec<usize>], mut table: impl FnMut(&[Spot], &[Spot]) -> Vec<Vec<u32>>) {
+    /// All ways of one class: `near` by counter its hands, `of_counter` by counter its wishes, `left` the wishes from whose doors one of the class may go on.
+    fn class(
+        &mut self,
+        near: &[Vec<usize>],
+        of_counter: &[Vec<usize>],
+        left: &[usize],
+        mut table: impl FnMut(&[Spot], &[Spot]) -> Vec<Vec<u32>>,
+    ) {
         let counters: Vec<Spot> = (0..near.len()).map(Spot::Counter).collect();
         let wishes: usize = of_counter.iter().map(Vec::len).sum();
         let doors: Vec<Spot> = (0..wishes).map(Spot::Door).collect();
@@ -254,8 +268,15 @@ impl Asked {
             }
         }
         match &known {
-            Some(known) => self.doors.extend(known[door_row..].iter().flat_map(|row| row[..door_column].iter())),
-            None => self.doors.extend(table(&doors, &counters).into_iter().flatten()),
+            Some(known) => self.doors.extend(known[door_row..].iter().flat_map(|row| row[..self.goals].iter())),
+            None => {
+                let begin = self.doors.len();
+                self.doors.resize(begin + wishes * self.goals, 0);
+                let from: Vec<Spot> = left.iter().copied().map(Spot::Door).collect();
+                for (wish, row) in left.iter().zip(table(&from, &counters[..self.goals])) {
+                    self.doors[begin + wish * self.goals..][..self.goals].copy_from_slice(&row);
+                }
+            }
         }
         let begin = self.own.len();
         self.own.resize(begin + wishes, 0);
