@@ -6,13 +6,15 @@ use serde_json::json;
 use storage::View;
 
 use crate::city::catalog;
-use crate::city::couriers;
+use crate::city::couriers::{self, CourierId};
 use crate::city::dispatch::{self, Desk};
 use crate::city::tracking::Tracking;
 use crate::edge::live::Hub;
 use crate::engine::{Tx, UserId, Wiring};
+use crate::money::books::chart::{self, Code};
 use crate::money::payments;
 use crate::people::erasure;
+use crate::people::users::USERS;
 use crate::trade::address::Address;
 use crate::trade::orders::record::{Axis, ORDERS, ORDERS_ACTIVE_BY};
 use crate::trade::{self, orders};
@@ -34,12 +36,27 @@ pub fn wire() -> Wiring {
     wiring
 }
 
-/// What somebody has under way that others would miss them for.
+/// What somebody has under way that others would miss them for: orders, goods, money on either side, a kitchen to run.
 fn busy(tx: &Tx, user: UserId) -> Option<String> {
+    let mut said = Vec::new();
     let key = (Axis::Customer as u8, user.as_u128());
     let orders = ORDERS.keys(tx, &ORDERS_ACTIVE_BY, &key).count();
-    let carries = couriers::of_user(tx, user).map_or(0, |(courier, _)| couriers::presence(tx, courier).carries.len());
-    (orders + carries > 0).then(|| format!("{orders} orders under way, {carries} deliveries in hand"))
+    let courier = couriers::of_user(tx, user).map(|(courier, _)| courier);
+    let carries = courier.map_or(0, |courier| couriers::presence(tx, courier).carries.len());
+    if orders + carries > 0 {
+        said.push(format!("{orders} orders under way, {carries} deliveries in hand"));
+    }
+    let courier = courier.map(CourierId::as_u128);
+    for (code, owner) in [(Code::Wallet, Some(user.as_u128())), (Code::CourierCash, courier), (Code::CourierPayable, courier)] {
+        if owner.is_some_and(|owner| chart::has_balance(tx, code, owner)) {
+            said.push(format!("money stands on {}", code.name()));
+        }
+    }
+    let kitchens = USERS.get(tx, &user).map_or(0, |row| row.merchants.len());
+    if kitchens > 0 {
+        said.push(format!("they work for {kitchens} merchants: take that role from them first"));
+    }
+    (!said.is_empty()).then(|| said.join("; "))
 }
 
 /// What dispatch's handlers need of others: whose device is connected, and how an order's stops are called.

@@ -24,6 +24,8 @@ pub type Job = Box<dyn FnOnce(&mut Core) -> Answer + Send>;
 /// A batch takes at most this many commands, and stops growing at this many bytes.
 const BATCH_COMMANDS_MAX: usize = 2_048;
 const BATCH_BYTES_MAX: usize = 4 << 20;
+/// After a batch that found no room on the disk: more of it will hardly be there at once.
+const NO_ROOM_PAUSE: Duration = Duration::from_millis(20);
 /// Timers fired in one batch.
 const TIMERS_MAX: usize = 256;
 /// How long the writer sleeps at most when nothing is due.
@@ -136,6 +138,8 @@ pub(super) fn run(mut core: Core, queue: &Receiver<Job>, heard: &Receiver<u64>, 
                 for answer in answers.drain(..) {
                     answer(Err(Fault::NoSpace));
                 }
+                // A timer that is due would be tried again at once, and again.
+                std::thread::sleep(NO_ROOM_PAUSE);
                 continue;
             }
             Err(fatal) => return (shared.on_fatal)(&fatal.to_string()),

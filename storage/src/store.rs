@@ -145,6 +145,8 @@ struct Batch {
     count: u32,
     body: Vec<u8>,
     tables: Tables,
+    /// Its share of the recent layer's bytes.
+    recent_bytes: usize,
 }
 
 /// So many full recent layers are replayed into memory: one that was being folded, one above it, and one for what their accounting leaves out.
@@ -285,7 +287,7 @@ impl Store {
         self.batch.count += 1;
         for (key, change) in changes {
             self.batch.tables.add_key(&key);
-            self.recent_bytes += entry_bytes(&key, &change);
+            self.batch.recent_bytes += entry_bytes(&key, &change);
             self.head.touched.touch(&key, last + 1);
             self.head.recent.insert(key, change);
         }
@@ -324,6 +326,7 @@ impl Store {
         self.batch.count = 0;
         self.batch.body.clear();
         self.batch.tables = Tables::default();
+        self.batch.recent_bytes = 0;
         true
     }
 

@@ -39,12 +39,14 @@ fn a_batch_without_room_is_refused_whole() {
     let mut store = open(&disk);
     put(&mut store, 1);
     store.commit().expect("there is room for one");
+    let held = store.recent_bytes();
     put(&mut store, 2);
     disk.fail_next(Fault::Enospc);
     let fatal = store.commit().expect_err("the next segment has no room");
     assert!(store.forget_batch(&fatal), "nothing has reached the log: {fatal}");
     assert_eq!(keys(&store), [1]);
     assert_eq!(store.position().seq, 1);
+    assert_eq!(store.recent_bytes(), held, "what is forgotten fills no memory");
     put(&mut store, 3);
     store.commit().expect("room was made");
     assert_eq!(keys(&store), [1, 3]);

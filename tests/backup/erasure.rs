@@ -2,14 +2,18 @@
 
 use std::path::Path;
 
+use medina::engine::{Caller, Fault, UserId};
+use medina::money::books::chart::{self, Code};
 use medina::ops::backup::config::S3;
 use medina::ops::backup::restore::restore;
 use medina::ops::backup::{BackupConfig, Destination};
 use medina::people::users::{self, USERS};
 use serde_json::json;
 use storage::archive::Goal;
+use storage::ledger::{self, Step, TransferId, TransferKind};
 
 use super::city::{advance, archived, found, mark, start};
+use super::wire::{Town, Wire};
 use super::{blocking, folder, restored, to};
 
 fn copy(from: &Path, to: &Path) {
@@ -26,15 +30,21 @@ async fn the_erased_stay_erased_in_a_restored_copy() {
     let app = start(&data, to(&folder(&away))).await;
     let town = found(&app).await;
     let (ama, kofi) = (town.customer("+233200000001").await, town.customer("+233200000002").await);
+    // The first copy has been taken: nothing before it can be brought back.
+    archived(&town, &app, mark(&app).0.seq).await;
     let before = mark(&app).0.seq;
     archived(&town, &app, before).await;
     copy(&data.join("keys"), &old.join("keys"));
     let slot = |id: &str| USERS.get(&*app.engine().view(), &id.parse().expect("an id")).expect("known").slot;
     let (gone, kept) = (slot(&ama.id), slot(&kofi.id));
     app.keyring().erase(gone).expect("erased");
+    // Somebody of whom the copies know nothing.
+    let late = slot(&town.customer("+233200000003").await.id);
+    app.keyring().erase(late).expect("erased");
     // The list is beside the archive and beside the data, without a snapshot and without a commit.
     let name = format!("erased/{:032x}/{gone}", app.keyring().id());
-    while !(away.join(&name).exists() && data.join(&name).exists()) {
+    let other = format!("erased/{:032x}/{late}", app.keyring().id());
+    while ![&name, &other].iter().all(|name| away.join(name).exists() && data.join(name).exists()) {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     app.stop().await;
@@ -42,7 +52,7 @@ async fn the_erased_stay_erased_in_a_restored_copy() {
     let goal = Goal { seq: Some(before), ..Goal::default() };
     let (by_flag, by_hand) = (temporary.path().join("by-flag"), temporary.path().join("by-hand"));
     let done = restored(&folder(&away), S3::default(), None, goal, &by_flag, &old).await.expect("it restores");
-    assert_eq!(done.erased_again, 1);
+    assert_eq!(done.erased_again, 2);
     let (from, into) = (folder(&away), by_hand.clone());
     let done = blocking(move |runtime| {
         let from = Destination::open(&from, &S3::default(), false, runtime)?;
@@ -54,6 +64,13 @@ async fn the_erased_stay_erased_in_a_restored_copy() {
         let app = start(&copy, BackupConfig::default()).await;
         let erased = app.keyring().erased().expect("read");
         assert!(erased.contains(&gone) && !erased.contains(&kept), "{}: {erased:?}", copy.display());
+        // The next person gets a key that is there, although the one of before had the slot after the copy's last.
+        let next = Town { wire: Wire::to(&app.base_url()), ..town.clone() }.customer("+233200000009").await;
+        let view = app.engine().view();
+        let id = next.id.parse().expect("an id");
+        assert!(!erased.contains(&USERS.get(&*view, &id).expect("signed up").slot));
+        assert_eq!(users::contact(&*view, id).phone.as_deref(), Some("+233200000009"));
+        drop(view);
         app.stop().await;
     }
 }
@@ -71,6 +88,8 @@ async fn who_asks_to_be_forgotten_is_and_money_and_orders_stay() {
     let order = town.order(&ama).await.text("id");
     let accept = format!("POST /v1/orders/{order}/accept");
     town.wire.write(&town.staff.token, &accept, &json!({ "prep_minutes": 10 })).await.is(200);
+    // The first copy has been taken: nothing before it can be brought back.
+    archived(&town, &app, mark(&app).0.seq).await;
     let before = mark(&app).0.seq;
     archived(&town, &app, before).await;
     // Asked for, thought over, asked for again; nobody else's but an administrator's to say.
@@ -85,12 +104,27 @@ async fn who_asks_to_be_forgotten_is_and_money_and_orders_stay() {
     let admins = format!("POST /v1/users/{}/erasure", town.admin.id);
     assert_eq!(town.wire.write(&town.admin.token, &admins, &none).await.is(409).code(), "last_admin");
     town.wire.write(&town.admin.token, &by_others, &none).await.is(200);
-    let id = ama.id.parse().expect("an id");
+    let id: UserId = ama.id.parse().expect("an id");
+    // What the house owes her is hers.
+    let pay = async |number: u128, from: (Code, u128), to: (Code, u128)| {
+        let paid = app.engine().write(&Caller::system("test"), "test", move |tx| {
+            let mut account = |(code, owner)| chart::account(tx, code, owner, "GHS".parse().expect("a currency"));
+            let (debit, credit) = (account(from), account(to));
+            let step =
+                Step { id: TransferId::from_u128(number), debit, credit, amount: 500, kind: TransferKind::Single, code: 1, subject: 0 };
+            ledger::post(tx, &step).map(drop).map_err(|refusal| Fault::new(format!("{refusal:?}")))
+        });
+        assert!(paid.await.is_ok());
+    };
+    let (house, hers) = ((Code::Promotions, 0), (Code::Wallet, id.as_u128()));
+    pay(1, house, hers).await;
     let contact = || users::contact(&*app.engine().view(), id);
     // Dinner first.
     advance(&town, TWO_WEEKS_S).await;
     let listed = town.wire.get(&town.admin.token, "/v1/ops/attention").await.is(200).text;
     assert!(listed.contains("erasure_postponed") && listed.contains("1 orders under way"), "{listed}");
+    assert!(listed.contains("money stands on wallet"), "{listed}");
+    pay(2, hers, house).await;
     assert_eq!(contact().name.as_deref(), Some("Ama Mensah"));
     let cancel = format!("POST /v1/orders/{order}/cancel");
     town.wire.write(&town.admin.token, &cancel, &json!({ "reason": "nobody cooks it" })).await.is(200);

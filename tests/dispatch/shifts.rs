@@ -148,3 +148,21 @@ async fn what_cannot_be_planned_is_refused() {
     assert_eq!(said["until"], json!(until));
     town.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_shift_goes_over_into_the_next() {
+    let (_dir, town, _support) = start().await;
+    let rider = town.rider(3).await;
+    let (_, first) = plan(&town, &rider.token, MINE, 3_600, 7_200).await;
+    let (_, second) = plan(&town, &rider.token, MINE, 7_200, 10_800).await;
+    town.pass(3_600).await;
+    let (_, said) = town.report(&rider, "online", Some(300.0)).await;
+    assert_eq!(said["until"], first["ends_at"]);
+    town.pass(3_600).await;
+    let presence = couriers::presence(&*town.engine.view(), rider.id);
+    assert_eq!(presence.availability, Availability::Online, "nobody has to come back for what they planned");
+    assert_eq!(presence.until.map(|until| json!(until.to_string())).as_ref(), Some(&second["ends_at"]));
+    town.pass(3_600).await;
+    assert_eq!(couriers::presence(&*town.engine.view(), rider.id).availability, Availability::Offline);
+    town.stop().await;
+}

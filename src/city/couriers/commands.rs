@@ -284,6 +284,13 @@ pub fn on_shift_end(tx: &mut Tx, timer: &FiredTimer) -> Result<(), Fault> {
     let presence = views::presence(tx, id);
     let is_over = presence.until.is_some_and(|until| until <= tx.now());
     let Some(courier) = views::get(tx, id).filter(|_| is_over) else { return Ok(()) };
+    if presence.availability == Availability::Online
+        && let Some(until) = shifts::commands::next(tx, id)
+    {
+        PRESENCES.put(tx, &id, &Presence { until: Some(until), ..presence });
+        tx.schedule(until, Timer::new(TIMER_SHIFT_END, id.as_u128()));
+        return Ok(());
+    }
     match presence.availability {
         Availability::Offline => (),
         Availability::Online | Availability::Break if presence.carries.is_empty() => {

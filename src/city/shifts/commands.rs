@@ -120,6 +120,14 @@ pub fn present(tx: &mut Tx, courier: CourierId, availability: Availability) -> O
     }
 }
 
+/// A courier's time is over: a planned shift that begins now, or has begun without them, is begun by who works already. Until when they work by it.
+pub fn next(tx: &mut Tx, courier: CourierId) -> Option<Timestamp> {
+    let now = tx.now();
+    let follows = |shift: &Shift| shift.state == ShiftState::Planned && shift.starts_at <= now && now < shift.ends_at;
+    let (id, shift) = live(tx, courier).find(|(_, shift)| follows(shift))?;
+    Some(begin(tx, id, &shift))
+}
+
 fn begin(tx: &mut Tx, id: ShiftId, shift: &Shift) -> Timestamp {
     let begun = Shift { state: ShiftState::Begun, begun_at: Some(tx.now()), ..shift.clone() };
     tx.settle_attention(ATTENTION, &id.to_string());

@@ -7,9 +7,11 @@
 //!                      └─ yes: where does it lead?             ── past ──► as the others say
 //!                           └─ through, or nobody knows ──► the straight line, around all obstacles, and never faster than the way through
 //! ```
+//! Of very many ways in one decision the last are judged by their straight line.
 //! Neither a map nor a server can be told what is closed, so their word is not taken for a way that leads there.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use index::geo::{Obstacles, Point};
@@ -19,6 +21,9 @@ use crate::city::couriers::Vehicle;
 
 /// A way by streets begins and ends this far from a door, at most; that is not in its length.
 const OFF_STREET_M: f64 = 100.0;
+
+/// Ways by streets that are drawn for one decision, to see whether they keep out.
+const LOOKED_MAX: usize = 1_024;
 
 /// A way (both ends' bits) and whose.
 type Key = ([u64; 4], Vehicle);
@@ -32,6 +37,8 @@ pub struct Around {
     crow: Speeds,
     /// Whether the others' ways follow streets; else they are straight lines.
     streets: bool,
+    /// Ways that were looked at.
+    looked: AtomicUsize,
     /// Ways that could lead through an obstacle: their detours, if they do.
     known: Mutex<HashMap<Key, Option<Stops>>>,
 }
@@ -44,7 +51,7 @@ impl Around {
     /// `crow` are the speeds on detours.
     #[must_use]
     pub fn new(theirs: Box<dyn Times>, obstacles: Arc<Obstacles>, crow: Speeds, streets: bool) -> Self {
-        Self { theirs, obstacles, crow, streets, known: Mutex::default() }
+        Self { theirs, obstacles, crow, streets, looked: AtomicUsize::new(0), known: Mutex::default() }
     }
 
     fn may_lead_through(&self, way: Way, by: Vehicle) -> bool {
@@ -79,7 +86,7 @@ impl Around {
 
     /// [`Around::detours`] of ways that may lead through.
     fn look(&self, ways: &[Way], by: Vehicle) -> Vec<Option<Stops>> {
-        let lines = if self.streets { self.theirs.lines(ways, by) } else { vec![None; ways.len()] };
+        let lines = if self.streets { self.lines(ways, by) } else { vec![None; ways.len()] };
         let detour = |((from, to), line): (&Way, Option<Vec<Point>>)| {
             let obstacles = self.obstacles.not_holding([*from, *to]);
             if line.is_some_and(|line| obstacles.leave_open(&line)) {
@@ -90,6 +97,15 @@ impl Around {
             Some([*from].into_iter().chain(corners).chain([*to]).collect())
         };
         ways.iter().zip(lines).map(detour).collect()
+    }
+
+    /// Where ways lead. Beyond [`LOOKED_MAX`] the straight line stands for the way: a table of a city has tens of thousands.
+    fn lines(&self, ways: &[Way], by: Vehicle) -> Vec<Option<Vec<Point>>> {
+        let before = self.looked.fetch_add(ways.len(), Ordering::Relaxed);
+        let (drawn, straight) = ways.split_at(LOOKED_MAX.saturating_sub(before).min(ways.len()));
+        let mut lines = self.theirs.lines(drawn, by);
+        lines.extend(straight.iter().map(|(from, to)| Some(vec![*from, *to])));
+        lines
     }
 
     fn detour(&self, from: Point, to: Point, by: Vehicle) -> Option<Stops> {

@@ -1,7 +1,7 @@
 //! The chart of accounts: which accounts there are, what they may never do, how their owners are shown.
 
 use storage::ledger::{self, AccountKey, Constraint};
-use storage::{Id, Kind, Txn};
+use storage::{Direction, Id, Kind, Read, Txn};
 
 use crate::money::Currency;
 
@@ -111,6 +111,13 @@ pub fn account(txn: &mut Txn<'_>, code: Code, owner: u128, currency: Currency) -
     let key = key(code, owner, currency);
     ledger::open(txn, key, code.constraint());
     key
+}
+
+/// Whether something stands, or is held, on this owner's accounts of this purpose, in any currency.
+#[must_use]
+pub fn has_balance(read: &(impl Read + ?Sized), code: Code, owner: u128) -> bool {
+    let mut accounts = ledger::ACCOUNTS.scan_prefix(read, &(code as u16, owner), Direction::Forward);
+    accounts.any(|(_, account)| account.credit_balance() != 0 || account.debits_pending != account.credits_pending)
 }
 
 /// The account's key, whether or not it is open.

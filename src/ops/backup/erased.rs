@@ -87,12 +87,8 @@ pub fn apply(data: &Path, keyring: &Keyring) -> Result<u64, String> {
     for entry in entries {
         let name = entry.map_err(failed)?.file_name();
         let Some(slot) = name.to_str().and_then(|name| name.parse::<u64>().ok()).filter(|slot| !gone.contains(slot)) else { continue };
-        match keyring.erase(slot) {
-            Ok(()) => applied += 1,
-            // These keys are so old that they do not have it.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (),
-            Err(error) => return Err(failed(error)),
-        }
+        keyring.erase_even_if_new(slot).map_err(failed)?;
+        applied += 1;
     }
     if applied > 0 {
         tracing::warn!(persons = applied, "keys were erased again: they had been erased before this copy of the keys was put here");

@@ -42,8 +42,8 @@ impl ErasureView {
     }
 }
 
-/// I want to be forgotten: in two weeks nobody can read my name, my contacts or my addresses any more, and I cannot sign in. Orders and money stay,
-/// without me.
+/// I want to be forgotten: in two weeks nobody can read my name, my contacts or the words of my addresses any more, and I cannot sign in. Orders and money
+/// stay, without me; so does the point on the map where each order was brought. What is under way, or stands on an account of mine, comes first.
 #[utoipa::path(post, path = "/v1/me/erasure", tag = "identity", request_body = Empty, responses((status = 200, body = ErasureView)))]
 async fn ask(command: Command<Empty>) -> Result<Response, Problem> {
     let user = command.caller.user_id().ok_or(Denied::Unauthenticated)?;

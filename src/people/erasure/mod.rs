@@ -1,7 +1,7 @@
 //! Erasure: somebody wants to be forgotten, and is.
 //!
 //! ```text
-//!   ask ──► Asked ── two weeks ──► busy (an order under way, goods in hand)? a day later again ──► Erased
+//!   ask ──► Asked ── two weeks ──► busy (orders, goods, money, a kitchen)? a day later again ──► Erased
 //!             └── withdraw ──► as before
 //! ```
 //!

@@ -58,6 +58,9 @@ const AHEAD: u64 = 1_024;
 /// Open keyrings of this process, found by the id that a state remembers.
 static OPEN: RwLock<Vec<Weak<Keyring>>> = RwLock::new(Vec::new());
 
+/// Nobody expects more people in one city's history; 768 MiB of keys.
+const SLOTS_MAX: u64 = 1 << 24;
+
 impl Keyring {
     /// Opens the keys in a folder; makes them at the first start.
     ///
@@ -114,9 +117,15 @@ impl Keyring {
         if allotment.keyring != self.id {
             return Err(Fault::new("DATA/keys/people.keys does not belong to this data: bring back the keys folder that was made with it"));
         }
-        let slot = allotment.next;
-        self.slots.reserve(slot).map_err(|error| Fault::new(format!("people.keys: {error}")))?;
-        allotment.next += 1;
+        // In a copy from before somebody signed up their slot is free again, and erased for ever if they were: nothing of the next person could be read in it.
+        let slot = loop {
+            let slot = allotment.next;
+            allotment.next += 1;
+            let key = self.slots.reserve(slot).and_then(|()| self.slots.key(slot));
+            if key.map_err(|error| Fault::new(format!("people.keys: {error}")))?.is_some() {
+                break slot;
+            }
+        };
         ALLOTMENT.put(tx, &(), &allotment);
         Ok(slot)
     }
@@ -159,6 +168,18 @@ impl Keyring {
     /// # Errors
     /// The file cannot be written.
     pub fn erase(&self, slot: u64) -> io::Result<()> {
+        self.slots.erase(slot)
+    }
+
+    /// The same where these keys may be so old that they do not have the slot yet: it is made first, so that nobody is ever given it.
+    ///
+    /// # Errors
+    /// The file cannot be written, or nobody can have such a slot.
+    pub fn erase_even_if_new(&self, slot: u64) -> io::Result<()> {
+        if slot >= SLOTS_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{slot} is no slot of people.keys")));
+        }
+        self.slots.reserve(slot)?;
         self.slots.erase(slot)
     }
 

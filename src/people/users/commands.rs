@@ -100,6 +100,10 @@ pub fn set_roles(tx: &mut Tx, id: UserId, roles: Roles, expected: Option<u64>) -
     if expected.is_some_and(|version| version != user.version) {
         return Err(Refusal::Changed { now: user.version });
     }
+    // Nobody can sign in as somebody who was erased: roles would only look as if they were held.
+    if user.is_forgotten() {
+        return Err(Refusal::Unknown);
+    }
     let resigns = user.has(Role::Admin) && !roles.roles.contains(&Role::Admin);
     if resigns && is_last_admin(tx) {
         return Err(Refusal::LastAdmin);

@@ -41,6 +41,7 @@ impl Store {
             self.log.sync()?;
         }
         self.batch.count = 0;
+        self.recent_bytes += std::mem::take(&mut self.batch.recent_bytes);
         let body = std::mem::take(&mut self.batch.body);
         let tables = std::mem::take(&mut self.batch.tables);
         self.fly(count, body, tables);

@@ -213,7 +213,8 @@ impl<'t> Search<'t> {
 
     /// Inserts all that is left, the soonest ready first.
     pub fn fill(&mut self) {
-        let mut left: Vec<usize> = (0..self.town.wishes.len()).filter(|wish| self.with[*wish].is_none()).collect();
+        let mut left: Vec<usize> =
+            (0..self.town.wishes.len()).filter(|wish| self.with[*wish].is_none() && self.town.wishes[*wish].owner.is_none()).collect();
         left.sort_by_key(|wish| (self.town.wishes[*wish].ready_s, *wish));
         for wish in left {
             if let Some(slot) = self.slot(wish).filter(|slot| slot.added < self.weights.left) {
