@@ -188,7 +188,7 @@ mod tests {
 
         /// A circle holds what is no farther than its radius: anywhere on the globe, and at its very edge.
         #[test]
-        fn the_circle_is_the_distance(lat in -90.0..=90.0_f64, lon in -180.0..=180.0_f64, north in -1.0..1.0_f64, east in -1.0..1.0_f64, scale in -2..7_i32, share in 0.9..1.1_f64) {
+        fn the_circle_is_the_distance(lat in -90.0..=90.0_f64, lon in -180.0..=180.0_f64, north in -1.0..1.0_f64, east in -1.0..1.0_f64, scale in -2..5_i32, share in 0.9..1.1_f64) {
             let from = Point::new(lat, lon).unwrap();
             let away = 10_f64.powi(-scale);
             let point = Point::new((lat + north * away).clamp(-90.0, 90.0), (lon + east * away + 540.0).rem_euclid(360.0) - 180.0).unwrap();
