@@ -45,13 +45,17 @@ struct Client {
     done: Vec<Done>,
 }
 
+/// A request that met the death of its server may be told nothing at all (of 110 fail-overs one left a client waiting without a connection).
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
 impl Client {
     /// Repeats a write, with its key, until somebody acknowledges it.
     async fn write(&mut self, token: &str, line: &str, body: Value) -> Answer {
         let key = fresh_key();
         loop {
             self.wire.base = self.base.borrow().clone();
-            match try_send(self.wire.ask(line).bearer_auth(token).header("idempotency-key", &key).json(&body)).await {
+            let request = self.wire.ask(line).bearer_auth(token).header("idempotency-key", &key).json(&body).timeout(PATIENCE);
+            match try_send(request).await {
                 Ok(answer) if (200..300).contains(&answer.status) => {
                     self.acknowledged.fetch_add(1, Ordering::Relaxed);
                     let (line, token) = (line.to_owned(), token.to_owned());
