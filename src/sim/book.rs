@@ -248,8 +248,9 @@ impl Book {
                         return Err(format!("request {key} ({act:?}) is answered differently now").into());
                     }
                 }
-                // Forgotten after its time, and asked and done anew since; or that is in flight and the older answer is still here.
-                Some(_) if told.kept_until <= now || (!is_done && self.told.contains_key(key)) => (),
+                // Forgotten after its time, and asked and done anew since; or that is in flight and the older answer, which perhaps nobody got, is still here.
+                Some(_) if told.kept_until <= now => (),
+                Some(row) if !is_done && (self.told.contains_key(key) || row.expires_at <= now) => (),
                 Some(row) => {
                     let what = format!("request {key} ({act:?}) was done as command {}, and its answer was kept by {}", told.seq, row.seq);
                     return Err(what.into());
