@@ -45,7 +45,7 @@ struct Client {
     done: Vec<Done>,
 }
 
-/// A request that met the death of its server may be told nothing at all (of 110 fail-overs one left a client waiting without a connection).
+/// A request that met the death of its server may be told nothing at all (one run of fifty left a client waiting without a connection).
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 impl Client {

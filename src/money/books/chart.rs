@@ -117,7 +117,7 @@ pub fn account(txn: &mut Txn<'_>, code: Code, owner: u128, currency: Currency) -
 #[must_use]
 pub fn has_balance(read: &(impl Read + ?Sized), code: Code, owner: u128) -> bool {
     let mut accounts = ledger::ACCOUNTS.scan_prefix(read, &(code as u16, owner), Direction::Forward);
-    accounts.any(|(_, account)| account.credit_balance() != 0 || account.debits_pending != account.credits_pending)
+    accounts.any(|(_, account)| account.credit_balance() != 0 || account.debits_pending != 0 || account.credits_pending != 0)
 }
 
 /// The account's key, whether or not it is open.
